@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shadows <linux/kvm_host.h>: the same header, with our own
+ * kvm_gpc_mark_dirty_in_slot().
+ *
+ * The stock inline trusts a memslot pointer stored in the cache, which is why a
+ * stock cache dies with every memslot change. Ours looks the slot up among the
+ * memslots its caller already protects, so the cache outlives the change.
+ */
+#ifdef __GENKSYMS__
+#include_next <linux/kvm_host.h>
+#elif !defined(__KVM_XEN_HOST_H__)
+#define __KVM_XEN_HOST_H__
+
+#define kvm_gpc_mark_dirty_in_slot kvm_gpc_mark_dirty_in_slot_stock
+#include_next <linux/kvm_host.h>
+#undef kvm_gpc_mark_dirty_in_slot
+
+/**
+ * kvm_gpc_mark_dirty_in_slot - log a write made through a cache
+ * @gpc: the cache that was written through
+ *
+ * Does nothing for a cache addressed by user address: such memory belongs to no
+ * memslot.
+ *
+ * Context: kvm->srcu and @gpc->lock held, any context; with a dirty ring, on a
+ * CPU that has a vCPU of the VM loaded.
+ */
+static inline void kvm_gpc_mark_dirty_in_slot(struct gfn_to_pfn_cache *gpc)
+{
+	lockdep_assert_held(&gpc->lock);
+
+	if (!kvm_is_error_gpa(gpc->gpa))
+		mark_page_dirty(gpc->kvm, gpa_to_gfn(gpc->gpa));
+}
+#endif

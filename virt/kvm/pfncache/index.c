@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The index: which caches lie on which page of the VMM's address space.
+ *
+ * A cache lies within one page, so the key is a page number and the structure a
+ * radix tree: the depth of a lookup is bounded by the width of an address, not
+ * by how many caches there are. Lookups that find nothing, which is what nearly
+ * every MMU notifier event is, run under RCU alone and write nothing; those that
+ * find a cache come back under the xa_lock, which keeps the cache from leaving
+ * the index, and so from being freed, while it is looked at.
+ */
+#include "pfncache.h"
+
+/* Pages with caches to invalidate before others get at the xa_lock. */
+#define GPC_INVALIDATE_BATCH	64
+
+/**
+ * gpc_index_insert - make a cache reachable for invalidations of its page
+ * @m: the VM's caches
+ * @gpc: the cache, not indexed, with the user address it is to be found under
+ *
+ * From here on an invalidation that overlaps the page marks the cache stale.
+ *
+ * Context: may sleep. @gpc->refresh_lock held.
+ * Return: 0 or -ENOMEM.
+ */
+int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
+{
+	XA_STATE(xas, &m->index, gpc->uhva >> PAGE_SHIFT);
+	struct gfn_to_pfn_cache *head;
+
+	lockdep_assert_held(&gpc->refresh_lock);
+
+	do {
+		xas_lock(&xas);
+		head = xas_load(&xas);
+		if (head) {
+			list_add_tail(&gpc->list, &head->list);
+		} else {
+			xas_store(&xas, gpc);
+			xas_set_mark(&xas, GPC_INDEXED);
+		}
+		if (!xas_error(&xas)) {
+			m->stats.caches++;
+			refcount_inc(&m->users);
+		}
+		xas_unlock(&xas);
+	} while (xas_nomem(&xas, GFP_KERNEL_ACCOUNT));
+
+	gpc->indexed = !xas_error(&xas);
+
+	return xas_error(&xas);
+}
+
+/**
+ * gpc_index_remove - take a cache out of the index
+ * @m: the VM's caches
+ * @gpc: the cache, indexed
+ *
+ * When this returns, no invalidation is looking at the cache any more.
+ *
+ * Context: process context, does not sleep (but on PREEMPT_RT).
+ *	@gpc->refresh_lock held, the cache neither valid nor being resolved.
+ */
+void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
+{
+	XA_STATE(xas, &m->index, gpc->uhva >> PAGE_SHIFT);
+
+	lockdep_assert_held(&gpc->refresh_lock);
+
+	xas_lock(&xas);
+	if (xas_load(&xas) == gpc) {
+		/* A page keeps its mark when one head replaces another. */
+		if (list_empty(&gpc->list))
+			xas_store(&xas, NULL);
+		else
+			xas_store(&xas, list_next_entry(gpc, list));
+	}
+	list_del_init(&gpc->list);
+	m->stats.caches--;
+	xas_unlock(&xas);
+
+	gpc->indexed = false;
+	gpc_manager_put(m);
+}
+
+/**
+ * gpc_index_any - ask whether any cache lies in a range
+ * @m: the VM's caches
+ * @start: user address
+ * @end: user address, exclusive, above @start
+ *
+ * The answer holds for caches that were indexed before the caller listed its
+ * range (see gpc_inflight_add()); what is indexed later finds the range instead.
+ *
+ * Context: any. Takes no lock and writes nothing.
+ */
+bool gpc_index_any(struct gpc_manager *m, unsigned long start,
+		   unsigned long end)
+{
+	unsigned long page = start >> PAGE_SHIFT;
+
+	return xa_find(&m->index, &page, (end - 1) >> PAGE_SHIFT, GPC_INDEXED);
+}
+
+/*
+ * Take one cache from its users. After this no access through it is under way:
+ * write_lock_irq() waited for those that were, and readers that come later see
+ * !valid.
+ *
+ * The pre-check needs no lock. A stale cache is not valid, and became so under
+ * the lock. If a refresh clears stale behind our back, it asks for ranges in
+ * flight after that and finds ours, which was listed before we looked. A task
+ * that resolves the address breaks copy-on-write or swaps in on the way, before
+ * it looks up the page that it returns: what it invalidates itself is older than
+ * what it gets.
+ */
+static bool gpc_invalidate(struct gfn_to_pfn_cache *gpc)
+{
+	bool hit;
+
+	if (READ_ONCE(gpc->stale) || READ_ONCE(gpc->gup_pid) == current->pid)
+		return false;
+
+	write_lock_irq(&gpc->lock);
+	hit = !gpc->stale;
+	gpc->valid = false;
+	WRITE_ONCE(gpc->stale, true);
+	write_unlock_irq(&gpc->lock);
+
+	return hit;
+}
+
+/**
+ * gpc_index_invalidate - take every cache in a range from its users
+ * @m: the VM's caches
+ * @start: user address
+ * @end: user address, exclusive, above @start
+ *
+ * Context: does not sleep (but on PREEMPT_RT) and does not allocate. No lock of
+ *	ours held.
+ */
+void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
+			  unsigned long end)
+{
+	XA_STATE(xas, &m->index, start >> PAGE_SHIFT);
+	struct gfn_to_pfn_cache *head, *gpc;
+	unsigned int pages = 0;
+
+	xas_lock(&xas);
+	xas_for_each_marked(&xas, head, (end - 1) >> PAGE_SHIFT, GPC_INDEXED) {
+		gpc = head;
+		do {
+			m->stats.hits += gpc_invalidate(gpc);
+			gpc = list_next_entry(gpc, list);
+		} while (gpc != head);
+
+		if (++pages % GPC_INVALIDATE_BATCH == 0) {
+			xas_pause(&xas);
+			xas_unlock(&xas);
+			cpu_relax();
+			xas_lock(&xas);
+		}
+	}
+	xas_unlock(&xas);
+}

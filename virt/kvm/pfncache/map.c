@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Resolving a user address to a page, and mapping it for the kernel, against
+ * invalidations that may take the page away at any time. Owns nothing: the
+ * caller holds refresh_lock, and the cache becomes valid here and nowhere else.
+ */
+#include <linux/highmem.h>
+#include <linux/io.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+
+#include "pfncache.h"
+#include "../kvm_mm.h"
+
+/* Map a page, with or without a struct page. Return: its address or NULL. */
+static void *gpc_map_pfn(kvm_pfn_t pfn)
+{
+	if (pfn_valid(pfn))
+		return kmap(pfn_to_page(pfn));
+
+	return memremap(pfn_to_hpa(pfn), PAGE_SIZE, MEMREMAP_WB);
+}
+
+/**
+ * gpc_unmap - undo the mapping of a page
+ * @pfn: the page, or an error pfn
+ * @khva: where it is mapped, at any offset, or NULL
+ *
+ * Context: may sleep.
+ */
+void gpc_unmap(kvm_pfn_t pfn, void *khva)
+{
+	if (is_error_noslot_pfn(pfn) || !khva)
+		return;
+
+	if (pfn_valid(pfn))
+		kunmap(pfn_to_page(pfn));
+	else
+		memunmap((void *)((unsigned long)khva & PAGE_MASK));
+}
+
+static void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
+{
+	write_lock_irq(&gpc->lock);
+	WRITE_ONCE(gpc->stale, stale);
+	write_unlock_irq(&gpc->lock);
+}
+
+static bool gpc_quiet(struct gpc_manager *m, unsigned long uhva, bool *dead)
+{
+	return !gpc_inflight_overlaps(m, uhva, dead);
+}
+
+/*
+ * Clear stale, then see to it that no invalidation that came before is still at
+ * work on the page. What comes later sets stale again.
+ *
+ * Return: 0, -EINTR for a fatal signal, -EFAULT without an address space.
+ */
+static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
+{
+	bool dead;
+
+	for (;;) {
+		gpc_set_stale(gpc, false);
+		if (gpc_quiet(m, gpc->uhva, &dead))
+			return dead ? -EFAULT : 0;
+
+		atomic_long_inc(&m->stats.waits);
+		if (wait_event_killable(m->wait,
+					gpc_quiet(m, gpc->uhva, &dead)))
+			return -EINTR;
+	}
+}
+
+/* The cache is usable from here on, unless an invalidation came by. */
+static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
+{
+	bool ok;
+
+	write_lock_irq(&gpc->lock);
+	ok = !gpc->stale;
+	if (ok) {
+		gpc->pfn = pfn;
+		gpc->khva = khva + offset_in_page(gpc->uhva);
+		gpc->valid = true;
+	}
+	write_unlock_irq(&gpc->lock);
+
+	return ok;
+}
+
+/**
+ * gpc_map - make a cache usable
+ * @m: the VM's caches
+ * @gpc: the cache: active, indexed, not valid, with pfn and khva cleared
+ * @old_pfn: page mapped for the cache before, or an error pfn
+ * @old_khva: where; taken over if the address still means that page, else unmapped
+ *
+ * One page resolution, unless invalidations of that very page come in between:
+ * it is then tried again, asleep while one is at work. The mapping is kept from
+ * one try to the next, so that a mapping which itself makes the kernel reclaim
+ * memory, and thereby the page, is not repeated for ever.
+ *
+ * Context: may sleep. @gpc->refresh_lock and kvm->srcu held; the current task's
+ *	address space is the VM's, its own or borrowed.
+ * Return: 0, -EFAULT if there is no such page, -EINTR for a fatal signal. The
+ *	cache may have been invalidated again by the time the caller looks.
+ */
+int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+	    kvm_pfn_t old_pfn, void *old_khva)
+{
+	struct mm_struct *mm = gpc->kvm->mm;
+	bool borrowed = current->flags & PF_KTHREAD;
+	kvm_pfn_t pfn, mapped = old_pfn;
+	void *khva = old_khva;
+	bool done = false;
+	int r;
+
+	lockdep_assert_held(&gpc->refresh_lock);
+	might_sleep();
+
+	/* A kthread's mm keeps its pages only for as long as it has users. */
+	if (current->mm != mm || (borrowed && !mmget_not_zero(mm))) {
+		gpc_unmap(mapped, khva);
+		return -EFAULT;
+	}
+
+	while (!done) {
+		r = gpc_arm(m, gpc);
+		if (r)
+			break;
+
+		WRITE_ONCE(gpc->gup_pid, current->pid);
+		pfn = hva_to_pfn(gpc->uhva, false, false, NULL, true, NULL);
+		WRITE_ONCE(gpc->gup_pid, 0);
+		atomic_long_inc(&m->stats.gups);
+
+		if (is_error_noslot_pfn(pfn)) {
+			r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
+			break;
+		}
+
+		if (pfn != mapped) {
+			gpc_unmap(mapped, khva);
+			khva = gpc_map_pfn(pfn);
+			mapped = khva ? pfn : KVM_PFN_ERR_FAULT;
+			r = khva ? 0 : -EFAULT;
+		}
+
+		if (!r) {
+			khva = (void *)((unsigned long)khva & PAGE_MASK);
+			done = gpc_commit(gpc, pfn, khva);
+		}
+
+		/* Not pinned: only the notifier keeps the page ours. */
+		kvm_release_pfn_clean(pfn);
+		if (r || done)
+			break;
+
+		atomic_long_inc(&m->stats.raced);
+		if (fatal_signal_pending(current)) {
+			r = -EINTR;
+			break;
+		}
+		cond_resched();
+	}
+
+	if (!done) {
+		gpc_set_stale(gpc, true);
+		gpc_unmap(mapped, khva);
+	}
+	if (borrowed)
+		mmput(mm);
+
+	return r;
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * gfn_to_pfn_cache: a page of guest memory, or of the VMM's, that the kernel
+ * keeps mapped and writes to from contexts that cannot fault: event delivery
+ * from hard interrupts, run state from the scheduler, clocks.
+ *
+ * This file owns the life of a cache: what it points at (gpa, uhva) and whether
+ * it is in use (active). Whether it is usable (valid) is decided in map.c and
+ * taken back in index.c. The states are drawn in gpc_types.h, which operation
+ * may run beside which is in docs/locking.rst.
+ */
+#include <linux/export.h>
+#include <linux/kvm_host.h>
+
+#include "pfncache.h"
+
+/* A cache lies within one page: the rule behind every length. */
+static bool gpc_fits(unsigned long addr, unsigned long len)
+{
+	return offset_in_page(addr) + len <= PAGE_SIZE;
+}
+
+/*
+ * The user address of a guest address in these memslots, or an error address if
+ * there is none that can be written: no slot, a read-only one, one that is being
+ * deleted or moved.
+ */
+static unsigned long gpc_gpa_to_uhva(struct kvm_memslots *slots, gpa_t gpa)
+{
+	gfn_t gfn = gpa_to_gfn(gpa);
+	unsigned long hva;
+
+	hva = gfn_to_hva_memslot(__gfn_to_memslot(slots, gfn), gfn);
+	if (kvm_is_error_hva(hva))
+		return hva;
+
+	return hva + offset_in_page(gpa);
+}
+
+/**
+ * kvm_gpc_init - prepare a cache for its first activation
+ * @gpc: the cache, all zeroes, known to nobody else
+ * @kvm: the VM it belongs to
+ *
+ * Context: any.
+ */
+void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm)
+{
+	rwlock_init(&gpc->lock);
+	mutex_init(&gpc->refresh_lock);
+	INIT_LIST_HEAD(&gpc->list);
+	gpc->kvm = kvm;
+	gpc->gpa = INVALID_GPA;
+	gpc->uhva = KVM_HVA_ERR_BAD;
+	gpc->pfn = KVM_PFN_ERR_FAULT;
+	gpc->stale = true;
+}
+
+/*
+ * The memslots are not those for which the cache was resolved. What matters is
+ * only whether they put the guest address at the same user address: the mapping
+ * of that address is the notifier's business, not the memslots'.
+ *
+ * Readers may do this side by side, with different memslots even: generation is
+ * a hint, and the worst that a late writer can do is cost the next a lookup.
+ */
+static bool gpc_follow_slots(struct gfn_to_pfn_cache *gpc,
+			     struct kvm_memslots *slots, u64 generation)
+{
+	struct gpc_manager *m = gpc_manager(gpc->kvm);
+
+	if (gpc_gpa_to_uhva(slots, gpc->gpa) != gpc->uhva)
+		return false;
+
+	WRITE_ONCE(gpc->generation, generation);
+	if (m)
+		atomic_long_inc(&m->stats.slots_followed);
+
+	return true;
+}
+
+/**
+ * kvm_gpc_check - ask whether a cache can be accessed now
+ * @gpc: the cache
+ * @len: bytes from the cache's address on that are to be accessed
+ *
+ * Holds until @gpc->lock is dropped. A memslot change that leaves the cache's
+ * user address the same does not make this fail.
+ *
+ * Context: any, hard-irq included. @gpc->lock held in any mode, kvm->srcu held.
+ * Return: true if @gpc->khva can be accessed; otherwise kvm_gpc_refresh() may
+ *	help, from a context that can sleep.
+ */
+bool kvm_gpc_check(struct gfn_to_pfn_cache *gpc, unsigned long len)
+{
+	struct kvm_memslots *slots;
+	u64 generation;
+
+	lockdep_assert_held(&gpc->lock);
+
+	if (!gpc->valid || !gpc_fits(gpc->uhva, len))
+		return false;
+
+	if (kvm_is_error_gpa(gpc->gpa))
+		return true;
+
+	slots = kvm_memslots(gpc->kvm);
+	generation = READ_ONCE(slots->generation);
+	if (likely(READ_ONCE(gpc->generation) == generation))
+		return true;
+
+	return gpc_follow_slots(gpc, slots, generation);
+}
+
+/*
+ * Point a cache at an address, and make it usable there. The refresh_lock is
+ * what makes reading the cache's fields without the other lock right here: they
+ * have no other writer, but for valid, stale and the readers' generation.
+ */
+static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
+		     unsigned long uhva)
+{
+	struct gpc_manager *m = gpc_manager(gpc->kvm);
+	u64 generation = 0;
+	kvm_pfn_t old_pfn;
+	void *old_khva;
+	bool moved;
+	int r = 0;
+
+	lockdep_assert_held(&gpc->refresh_lock);
+
+	if (!kvm_is_error_gpa(gpa)) {
+		struct kvm_memslots *slots = kvm_memslots(gpc->kvm);
+
+		generation = READ_ONCE(slots->generation);
+		uhva = gpc_gpa_to_uhva(slots, gpa);
+	}
+	moved = kvm_is_error_hva(uhva) ||
+		uhva >> PAGE_SHIFT != gpc->uhva >> PAGE_SHIFT;
+
+	write_lock_irq(&gpc->lock);
+	gpc->active = true;
+	gpc->gpa = gpa;
+	if (gpc->valid && !moved) {
+		gpc->uhva = uhva;
+		gpc->generation = generation;
+		gpc->khva = (void *)((unsigned long)gpc->khva & PAGE_MASK) +
+			    offset_in_page(uhva);
+		write_unlock_irq(&gpc->lock);
+		return 0;
+	}
+	gpc->valid = false;
+	WRITE_ONCE(gpc->stale, true);
+	old_pfn = gpc->pfn;
+	old_khva = gpc->khva;
+	gpc->pfn = KVM_PFN_ERR_FAULT;
+	gpc->khva = NULL;
+	write_unlock_irq(&gpc->lock);
+
+	/* The page must not change under the index's eyes. */
+	if (moved && gpc->indexed)
+		gpc_index_remove(m, gpc);
+
+	write_lock_irq(&gpc->lock);
+	gpc->uhva = uhva;
+	gpc->generation = generation;
+	write_unlock_irq(&gpc->lock);
+
+	if (!m || kvm_is_error_hva(uhva))
+		r = -EFAULT;
+	else if (!gpc->indexed)
+		r = gpc_index_insert(m, gpc);
+
+	if (!r) {
+		gpc_stats_publish(m);
+		atomic_long_inc(&m->stats.refreshes);
+		r = gpc_map(m, gpc, old_pfn, old_khva);
+	} else {
+		gpc_unmap(old_pfn, old_khva);
+	}
+
+	if (r && m)
+		atomic_long_inc(&m->stats.failures);
+
+	return r;
+}
+
+/**
+ * kvm_gpc_refresh - make an active cache usable again
+ * @gpc: the cache
+ * @len: bytes that are to be accessed
+ *
+ * Success is no promise: the page may have gone again. Check under @gpc->lock,
+ * and refresh again if need be.
+ *
+ * Of several refreshes of one cache the first does the work and the others find
+ * it done.
+ *
+ * Context: may sleep, for an invalidation of this very page for as long as that
+ *	takes. kvm->srcu held, @gpc->lock not; the current task's address space
+ *	is the VM's.
+ * Return: 0; -EINVAL if the cache is not active or @len leaves its page; -EFAULT
+ *	if there is no such page to write to (the cache stays active, and a later
+ *	refresh may succeed); -ENOMEM; -EINTR for a fatal signal.
+ */
+int kvm_gpc_refresh(struct gfn_to_pfn_cache *gpc, unsigned long len)
+{
+	int r;
+
+	if (mutex_lock_killable(&gpc->refresh_lock))
+		return -EINTR;
+
+	if (!gpc->active || !gpc_fits(kvm_is_error_gpa(gpc->gpa) ?
+				      gpc->uhva : gpc->gpa, len))
+		r = -EINVAL;
+	else
+		r = gpc_point(gpc, gpc->gpa, gpc->uhva);
+
+	mutex_unlock(&gpc->refresh_lock);
+
+	return r;
+}
+
+static int gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
+			unsigned long uhva, unsigned long len)
+{
+	int r;
+
+	if (!gpc_fits(kvm_is_error_gpa(gpa) ? uhva : gpa, len))
+		return -EINVAL;
+
+	if (mutex_lock_killable(&gpc->refresh_lock))
+		return -EINTR;
+
+	if (KVM_BUG_ON(gpc->valid && !gpc->active, gpc->kvm))
+		r = -EIO;
+	else
+		r = gpc_point(gpc, gpa, uhva);
+
+	mutex_unlock(&gpc->refresh_lock);
+
+	return r;
+}
+
+/**
+ * kvm_gpc_activate - use a cache for a guest address, or point it elsewhere
+ * @gpc: the cache
+ * @gpa: guest physical address
+ * @len: bytes; together with @gpa within one page
+ *
+ * Context: as for kvm_gpc_refresh().
+ * Return: 0; -EINVAL for a bad address or length, with nothing changed; -EIO for
+ *	a bug; otherwise as for kvm_gpc_refresh(), the cache then being active, so
+ *	that it comes to life once the guest address has memory.
+ */
+int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long len)
+{
+	if (WARN_ON_ONCE(kvm_is_error_gpa(gpa)))
+		return -EINVAL;
+
+	return gpc_activate(gpc, gpa, KVM_HVA_ERR_BAD, len);
+}
+
+/**
+ * kvm_gpc_activate_hva - use a cache for a user address
+ * @gpc: the cache
+ * @uhva: address in the VMM's address space, in a memslot or not
+ * @len: bytes; together with @uhva within one page
+ *
+ * Context: as for kvm_gpc_refresh().
+ * Return: as for kvm_gpc_activate().
+ */
+int kvm_gpc_activate_hva(struct gfn_to_pfn_cache *gpc, unsigned long uhva,
+			 unsigned long len)
+{
+	if (!access_ok((void __user *)uhva, len))
+		return -EINVAL;
+
+	return gpc_activate(gpc, INVALID_GPA, uhva, len);
+}
+
+/**
+ * kvm_gpc_deactivate - stop using a cache
+ * @gpc: the cache; nothing happens if it is not active
+ *
+ * When this returns nobody accesses the page through the cache, and no
+ * invalidation looks at the cache, which may then be freed.
+ *
+ * Context: may sleep. Neither kvm->srcu nor the VM's address space is needed;
+ *	the MMU notifier may be gone already.
+ */
+void kvm_gpc_deactivate(struct gfn_to_pfn_cache *gpc)
+{
+	kvm_pfn_t old_pfn;
+	void *old_khva;
+
+	mutex_lock(&gpc->refresh_lock);
+
+	if (gpc->active) {
+		write_lock_irq(&gpc->lock);
+		gpc->active = false;
+		gpc->valid = false;
+		WRITE_ONCE(gpc->stale, true);
+		old_pfn = gpc->pfn;
+		old_khva = gpc->khva;
+		gpc->pfn = KVM_PFN_ERR_FAULT;
+		gpc->khva = NULL;
+		write_unlock_irq(&gpc->lock);
+
+		if (gpc->indexed)
+			gpc_index_remove(gpc_manager(gpc->kvm), gpc);
+		gpc_unmap(old_pfn, old_khva);
+	}
+
+	mutex_unlock(&gpc->refresh_lock);
+}

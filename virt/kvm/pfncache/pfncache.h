@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of virt/kvm/pfncache/ share. Lock order: docs/locking.rst.
+ */
+#ifndef __KVM_PFNCACHE_H__
+#define __KVM_PFNCACHE_H__
+
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+#include <linux/mmu_notifier.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+/*
+ * Invalidations of one address space that are listed by range at a time. One
+ * task has one in flight, so this is a number of tasks unmapping at once; more
+ * are counted, and taken to overlap everything while they last.
+ */
+#define GPC_INFLIGHT_MAX	64
+
+/**
+ * struct gpc_inflight - the invalidations between their start and their end
+ * @lock: protects everything below. Raw, held for a handful of instructions
+ *	(at most %GPC_INFLIGHT_MAX comparisons): both ends of every invalidation
+ *	of the process take it
+ * @nr: entries of @range in use
+ * @nr_unlisted: invalidations for which @range had no room
+ * @nr_events: invalidations seen so far
+ * @dead: the address space is gone; nothing can be resolved any more
+ * @range: the addresses, user virtual, @end exclusive. Equal ranges are
+ *	interchangeable, which is what lets an end find its start
+ */
+struct gpc_inflight {
+	raw_spinlock_t lock;
+	unsigned int nr;
+	unsigned long nr_unlisted;
+	unsigned long nr_events;
+	bool dead;
+	struct {
+		unsigned long start;
+		unsigned long end;
+	} range[GPC_INFLIGHT_MAX];
+};
+
+/**
+ * struct gpc_stats - what the caches of a VM have been through
+ * @hits: caches that an invalidation really took. Protected by the index's
+ *	xa_lock, like @caches
+ * @caches: caches indexed now
+ * @refreshes: refreshes that had to resolve the page. Atomic, like all below
+ * @gups: page resolutions (hva_to_pfn() calls); 1 per refresh unless raced
+ * @waits: times a refresh slept for an overlapping invalidation
+ * @raced: resolutions thrown away because an invalidation overlapped them
+ * @failures: refreshes that returned an error
+ * @slots_followed: memslot changes a cache outlived on its readers' side
+ */
+struct gpc_stats {
+	unsigned long hits;
+	unsigned long caches;
+	atomic_long_t refreshes;
+	atomic_long_t gups;
+	atomic_long_t waits;
+	atomic_long_t raced;
+	atomic_long_t failures;
+	atomic_long_t slots_followed;
+};
+
+/**
+ * struct gpc_manager - the caches of one VM, and its MMU notifier's other half
+ * @anchor: sole entry of kvm->gpc_list, which is how the manager is found.
+ *	Written while the VM is private to one task
+ * @kvm: the VM, immutable
+ * @base: KVM's own notifier callbacks, immutable
+ * @ops: @base with range_end and release passing through us, immutable
+ * @users: one for the registered notifier, one for each indexed cache. Atomic
+ * @index: page number of the user address -> the caches on that page, as one
+ *	of them, the others in the ring of its list. Every entry carries
+ *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
+ * @inflight: see &struct gpc_inflight
+ * @wait: refreshes waiting for an overlapping invalidation to end
+ * @stats: see &struct gpc_stats
+ * @debugfs_made: bit 0: the debugfs file exists. Atomic
+ *
+ * Made when KVM registers its notifier, so that no invalidation is missed;
+ * outlives the notifier for as long as a cache is indexed.
+ */
+struct gpc_manager {
+	struct list_head anchor;
+	struct kvm *kvm;
+	const struct mmu_notifier_ops *base;
+	struct mmu_notifier_ops ops;
+	refcount_t users;
+
+	struct xarray index;
+	struct gpc_inflight inflight;
+	wait_queue_head_t wait;
+
+	struct gpc_stats stats;
+	unsigned long debugfs_made;
+};
+
+/* The mark lets a lookup pass over empty stretches a word at a time. */
+#define GPC_INDEXED	XA_MARK_0
+
+static inline struct gpc_manager *gpc_manager(struct kvm *kvm)
+{
+	return list_first_entry_or_null(&kvm->gpc_list, struct gpc_manager,
+					anchor);
+}
+
+/* notifier.c */
+int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
+				  struct mm_struct *mm);
+void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
+				     struct mm_struct *mm);
+void gpc_manager_put(struct gpc_manager *m);
+bool gpc_inflight_overlaps(struct gpc_manager *m, unsigned long uhva,
+			   bool *dead);
+
+/* index.c */
+int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc);
+void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc);
+bool gpc_index_any(struct gpc_manager *m, unsigned long start,
+		   unsigned long end);
+void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
+			  unsigned long end);
+
+/* map.c */
+int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+	    kvm_pfn_t old_pfn, void *old_khva);
+void gpc_unmap(kvm_pfn_t pfn, void *khva);
+
+/* stats.c */
+void gpc_stats_publish(struct gpc_manager *m);
+
+#endif
