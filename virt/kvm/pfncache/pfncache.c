@@ -17,7 +17,7 @@
 /* A cache lies within one page: the rule behind every length. */
 static bool gpc_fits(unsigned long addr, unsigned long len)
 {
-	return offset_in_page(addr) + len <= PAGE_SIZE;
+	return len <= PAGE_SIZE - offset_in_page(addr);
 }
 
 /*
