@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+/* User side of the probe module, see probe.h. */
+#include "probe.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+
+#include "xvm.h"
+
+int probe_open(void)
+{
+	int fd = open(KVM_XEN_PROBE_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		xvm_die("no %s: is kvm_xen_probe.ko loaded?",
+			KVM_XEN_PROBE_PATH);
+	return fd;
+}
+
+void probe_count(int probe, pid_t tid)
+{
+	if (ioctl(probe, PROBE_IOC_COUNT, (unsigned long)tid))
+		xvm_die("PROBE_IOC_COUNT");
+}
+
+uint64_t probe_calls(int probe, enum kvm_xen_probe_fn fn)
+{
+	struct kvm_xen_probe_counts counts;
+
+	if (ioctl(probe, PROBE_IOC_READ, &counts))
+		xvm_die("PROBE_IOC_READ");
+	if (counts.missed)
+		xvm_die("the probe missed %llu calls", counts.missed);
+	return counts.calls[fn];
+}
+
+void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms)
+{
+	struct kvm_xen_probe_hold hold = {
+		.fn = fn,
+		.tid = tid,
+		.max_us = max_ms * 1000,
+	};
+
+	if (ioctl(probe, PROBE_IOC_HOLD, &hold))
+		xvm_die("PROBE_IOC_HOLD");
+}
+
+enum kvm_xen_probe_state probe_state(int probe)
+{
+	int state = ioctl(probe, PROBE_IOC_STATE, 0);
+
+	if (state < 0)
+		xvm_die("PROBE_IOC_STATE");
+	return state;
+}
+
+bool probe_wait_held(int probe, int ms)
+{
+	uint64_t end = xvm_now_ns() + ms * 1000000ULL;
+
+	while (probe_state(probe) == PROBE_ARMED) {
+		if (xvm_now_ns() > end)
+			return false;
+		xvm_sleep_ms(1);
+	}
+	return probe_state(probe) == PROBE_HELD;
+}
+
+void probe_release(int probe)
+{
+	if (ioctl(probe, PROBE_IOC_RELEASE, 0))
+		xvm_die("PROBE_IOC_RELEASE");
+}
+
+void probe_rwlocks(int probe, bool on)
+{
+	if (ioctl(probe, PROBE_IOC_RWLOCKS, (unsigned long)on))
+		xvm_die("PROBE_IOC_RWLOCKS");
+}
