@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Make the initramfs of an emulated host (L1).
+
+Everything a host needs is in its initramfs: no shared file system and no disk
+completes at a time of the machine's choosing, so that a deterministic run
+stays one. Runs inside the Debian root.
+
+The archive has two parts. The first, the same for every run (busybox, QEMU
+for the guests, their libraries), is kept in build/lab/host. The second (init,
+modules, payload, command) is made for each run.
+"""
+
+import hashlib
+import lzma
+import os
+import shlex
+import shutil
+import subprocess
+
+TOP = "/kvm-xen"
+CACHE = f"{TOP}/build/lab/host"
+MARK = "/etc/kvm-xen-lab"
+
+# Of the kernel's own modules, with what they depend on.
+MODULES = ["kvm-amd", "kvm-intel", "nfit", "nd_pmem"]
+KVM_MODULES = ["kvm", "kvm-amd", "kvm-intel"]
+
+PROGRAMS = ["/usr/bin/qemu-system-x86_64"]
+FIRMWARE = [
+    "/usr/share/seabios/bios-256k.bin",
+    "/usr/share/qemu/kvmvapic.bin",
+    "/usr/share/qemu/linuxboot_dma.bin",
+    "/usr/share/qemu/multiboot_dma.bin",
+    "/usr/share/qemu/pvh.bin",
+    # Named without a directory by QEMU, found through this one.
+    "/usr/share/qemu/bios-256k.bin",
+]
+DIRECTORIES = [
+    "dev", "proc", "sys", "tmp", "run", "root", "payload", "lab", "etc",
+    "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "var/tmp",
+]
+LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib",
+         "lib64": "usr/lib64"}
+
+
+class ImageError(Exception):
+    """What keeps the image from being made, in one sentence."""
+
+
+def digest(*parts):
+    h = hashlib.sha256()
+    for part in parts:
+        h.update(part if isinstance(part, bytes) else part.encode())
+        h.update(b"\0")
+    return h.hexdigest()[:16]
+
+
+def contents(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def release():
+    """Release of the one kernel in the root."""
+    found = [n[len("vmlinuz-"):] for n in os.listdir("/boot")
+             if n.startswith("vmlinuz-")]
+    if len(found) != 1:
+        raise ImageError(f"the root holds {len(found)} kernels instead of one")
+    return found[0]
+
+
+def is_elf(path):
+    if os.path.islink(path) or not os.path.isfile(path):
+        return False
+    with open(path, "rb") as f:
+        return f.read(4) == b"\x7fELF"
+
+
+def libraries(paths):
+    """Shared libraries that dynamically linked programs among paths need."""
+    found = set()
+    for path in paths:
+        out = subprocess.run(["ldd", path], capture_output=True, text=True,
+                             check=False)
+        for line in out.stdout.splitlines():
+            if "not found" in line:
+                raise ImageError(f"{path} needs {line.split()[0]}, "
+                                 "which the root does not have")
+            for word in line.split():
+                if word.startswith("/"):
+                    found.add(word)
+    return sorted(found)
+
+
+def put(stage, source, path=None):
+    """Copy a file of the root into the stage, under its own name."""
+    target = stage + os.path.realpath(os.path.dirname(path or source)) + \
+        "/" + os.path.basename(path or source)
+    if not os.path.exists(target):
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(os.path.realpath(source), target)
+
+
+def pack(stage, output):
+    """Write stage as a cpio archive, the same bytes for the same contents."""
+    names = []
+    for where, dirs, files in os.walk(stage):
+        for name in dirs + files:
+            path = os.path.join(where, name)
+            os.utime(path, (0, 0), follow_symlinks=False)
+            names.append(os.path.relpath(path, stage))
+    with open(output, "wb") as f:
+        subprocess.run(["cpio", "--quiet", "--null", "--reproducible", "-o",
+                        "-H", "newc", "-R", "0:0"], cwd=stage, stdout=f,
+                       input="\0".join(sorted(names)).encode() + b"\0",
+                       check=True)
+    shutil.rmtree(stage)
+
+
+def base_archive(work):
+    """Path of the part that is the same for every run; made when missing."""
+    key = digest(contents(MARK), contents(__file__))
+    path = f"{CACHE}/base-{key}.cpio"
+    if os.path.exists(path):
+        return path
+
+    stage = f"{work}/base"
+    for name in DIRECTORIES:
+        os.makedirs(f"{stage}/{name}")
+    for name, target in LINKS.items():
+        os.symlink(target, f"{stage}/{name}")
+    put(stage, "/usr/bin/busybox")
+    for path_in_root in PROGRAMS + libraries(PROGRAMS):
+        put(stage, path_in_root)
+    for firmware in FIRMWARE:
+        source = firmware
+        if not os.path.exists(source):
+            source = "/usr/share/seabios/" + os.path.basename(firmware)
+        put(stage, source, firmware)
+
+    os.makedirs(CACHE, exist_ok=True)
+    pack(stage, f"{work}/base.cpio")
+    for old in os.listdir(CACHE):
+        if old.startswith("base-"):
+            os.unlink(f"{CACHE}/{old}")
+    # The copy may be cut short, the rename not.
+    temporary = f"{CACHE}/base-new.{os.getpid()}"
+    shutil.copyfile(f"{work}/base.cpio", temporary)
+    os.rename(temporary, path)
+    return path
+
+
+def module_files(rel):
+    """Paths of MODULES and of what they depend on, in the root."""
+    paths = []
+    for name in MODULES:
+        out = subprocess.run(["modprobe", "-S", rel, "--show-depends", name],
+                             capture_output=True, text=True, check=False)
+        if out.returncode:
+            raise ImageError(f"kernel {rel} has no module {name}")
+        for line in out.stdout.splitlines():
+            word = line.split()
+            if word[0] == "insmod" and word[1] not in paths:
+                paths.append(word[1])
+    return paths
+
+
+def put_modules(stage, which, rel):
+    """The kernel's modules; the three of KVM from the chosen set."""
+    ours = f"{TOP}/build/modules/ours"
+    base = f"{stage}/usr/lib/modules/{rel}"
+    if which == "ours":
+        if not all(os.path.exists(f"{ours}/{m}.ko") for m in KVM_MODULES):
+            raise ImageError("our modules are not built; run make first")
+        built_for = contents(f"{TOP}/build/modules/release").decode().strip()
+        if built_for != rel:
+            raise ImageError(f"our modules were built for {built_for}, the "
+                             f"root now has {rel}; run make again")
+    for path in module_files(rel):
+        name = os.path.basename(path).removesuffix(".xz").removesuffix(".ko")
+        target = os.path.dirname(path).replace("/lib/modules/" + rel, base)
+        os.makedirs(target, exist_ok=True)
+        if which == "ours" and name in KVM_MODULES:
+            data = contents(f"{ours}/{name}.ko")
+        elif path.endswith(".xz"):
+            data = lzma.decompress(contents(path))
+        else:
+            data = contents(path)
+        with open(f"{target}/{name}.ko", "wb") as f:
+            f.write(data)
+    for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+        shutil.copy(f"/usr/lib/modules/{rel}/{name}", base)
+    subprocess.run(["depmod", "-b", stage, rel], check=True)
+
+
+def put_payload(stage, directories):
+    for directory in directories:
+        if not os.path.isdir(directory):
+            raise ImageError(f"payload {directory} is not a directory")
+        shutil.copytree(directory, f"{stage}/payload", symlinks=True,
+                        dirs_exist_ok=True)
+    programs = []
+    for where, _, files in os.walk(f"{stage}/payload"):
+        for name in files:
+            path = os.path.join(where, name)
+            if is_elf(path) and os.access(path, os.X_OK) and \
+                    not name.endswith(".ko"):
+                programs.append(path)
+    for library in libraries(programs):
+        put(stage, library)
+
+
+def write(path, text, mode=0o644):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def make(work, modules, payload, command, settings):
+    """Make the whole initramfs in directory work; return its path."""
+    base = base_archive(work)
+    stage = f"{work}/run"
+    for name in ("payload", "lab"):
+        os.makedirs(f"{stage}/{name}")
+    os.makedirs(f"{stage}/usr/lib")
+    os.symlink(LINKS["lib"], f"{stage}/lib")    # where depmod looks
+    put_modules(stage, modules, release())
+    put_payload(stage, payload)
+    shutil.copy(f"{TOP}/lab/init", f"{stage}/init")
+    os.chmod(f"{stage}/init", 0o755)
+    write(f"{stage}/lab/command", "exec " + shlex.join(command) + "\n")
+    write(f"{stage}/lab/settings",
+          "".join(f"{k}={shlex.quote(str(v))}\n" for k, v in settings.items()))
+    pack(stage, f"{work}/run.cpio")
+    with open(f"{work}/initrd", "wb") as out:
+        for part in (base, f"{work}/run.cpio"):
+            with open(part, "rb") as f:
+                shutil.copyfileobj(f, out)
+    os.unlink(f"{work}/run.cpio")
+    return f"{work}/initrd"
