@@ -132,12 +132,13 @@ void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap)
 		xvm_die("KVM_GET_DIRTY_LOG %u", slot);
 }
 
-void xvm_run_hlt(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code)
+void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code)
 {
 	struct kvm_sregs sregs;
 	struct kvm_regs regs = { .rip = gpa, .rflags = 2 };
 
-	code[0] = 0xf4;		/* hlt, in real mode */
+	/* 1: out %al, $0x80; jmp 1b: KVM resumes after the OUT, so loop. */
+	memcpy(code, "\xe6\x80\xeb\xfc", 4);
 	if (!vm->run[id]) {
 		vm->run[id] = mmap(NULL, XVM_PAGE, PROT_READ | PROT_WRITE,
 				   MAP_SHARED, vm->cpu[id], 0);
@@ -153,8 +154,10 @@ void xvm_run_hlt(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code)
 		xvm_die("registers of vCPU %u", id);
 	if (ioctl(vm->cpu[id], KVM_RUN, 0))
 		xvm_die("KVM_RUN");
-	if (vm->run[id]->exit_reason != KVM_EXIT_HLT)
-		xvm_die("exit reason %u, not HLT", vm->run[id]->exit_reason);
+	if (vm->run[id]->exit_reason != KVM_EXIT_IO)
+		xvm_die("exit reason %u (%u), not I/O",
+			vm->run[id]->exit_reason,
+			vm->run[id]->internal.suberror);
 }
 
 int xvm_shinfo_gfn(struct xvm *vm, uint64_t gfn)

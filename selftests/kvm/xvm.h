@@ -60,8 +60,9 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva);
 void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap);
-/* Runs a guest of one HLT instruction at @gpa, backed by @code. */
-void xvm_run_hlt(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code);
+/* Runs a real-mode guest at @gpa, backed by @code, up to its next I/O exit. */
+void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa,
+		  uint8_t *code);
 
 /* Xen attributes: @id names the vCPU. */
 int xvm_shinfo_gfn(struct xvm *vm, uint64_t gfn);
