@@ -144,21 +144,39 @@ take_lock()
 	flock 8
 }
 
-# Run a command that dies with us, however we die, and whose interruption we
-# notice at once. SIGINT is default again in it: bash ignores that signal in
-# what it starts in the background.
+# A signal ends us at once, through the EXIT trap.
+trap_signals()
+{
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap 'exit 129' HUP
+}
+
+CHILD='' FOLLOWER=''
+
+# For EXIT traps: what we started goes before we go.
+end_children()
+{
+	local pid
+
+	for pid in $CHILD $FOLLOWER; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+# Run a command that dies with us, however we die, and during which signals
+# reach us at once. SIGINT is default again in it: bash ignores that signal
+# in what it starts in the background.
 run_child()
 {
 	local rc=0
 
-	trap 'exit 130' INT
-	trap 'exit 143' TERM
-	trap 'exit 129' HUP
 	env --default-signal=INT,QUIT \
 		setpriv --pdeathsig KILL -- "$@" <&0 8>&- &
 	CHILD=$!
 	wait "$CHILD" || rc=$?
-	CHILD=
+	CHILD=''
 	return "$rc"
 }
 
