@@ -5,14 +5,29 @@
  * A cache lies within one page, so the key is a page number and the structure a
  * radix tree: the depth of a lookup is bounded by the width of an address, not
  * by how many caches there are. Lookups that find nothing, which is what nearly
- * every MMU notifier event is, run under RCU alone and write nothing; those that
- * find a cache come back under the xa_lock, which keeps the cache from leaving
- * the index, and so from being freed, while it is looked at.
+ * every MMU notifier event is, run under RCU alone and write nothing, and most of
+ * them end at a table of counters before they get to the tree; those that find a
+ * cache come back under the xa_lock, which keeps the cache from leaving the index,
+ * and so from being freed, while it is looked at.
  */
 #include "pfncache.h"
 
 /* Pages with caches to invalidate before others get at the xa_lock. */
 #define GPC_INVALIDATE_BATCH	64
+
+static u16 *gpc_on_page(struct gpc_manager *m, unsigned long page)
+{
+	return &m->on_page[page % GPC_PAGE_COUNTS];
+}
+
+/* A cache comes or goes, with the xa_lock held. */
+static void gpc_index_count(struct gpc_manager *m, unsigned long uhva, int by)
+{
+	u16 *count = gpc_on_page(m, uhva >> PAGE_SHIFT);
+
+	WRITE_ONCE(*count, *count + by);
+	m->stats.caches += by;
+}
 
 /**
  * gpc_index_insert - make a cache reachable for invalidations of its page
@@ -41,7 +56,7 @@ int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 			xas_set_mark(&xas, GPC_INDEXED);
 		}
 		if (!xas_error(&xas)) {
-			m->stats.caches++;
+			gpc_index_count(m, gpc->uhva, 1);
 			refcount_inc(&m->users);
 		}
 		xas_unlock(&xas);
@@ -77,7 +92,7 @@ void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 			xas_store(&xas, list_next_entry(gpc, list));
 	}
 	list_del_init(&gpc->list);
-	m->stats.caches--;
+	gpc_index_count(m, gpc->uhva, -1);
 	xas_unlock(&xas);
 
 	gpc->indexed = false;
@@ -99,8 +114,15 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
 		   unsigned long end)
 {
 	unsigned long page = start >> PAGE_SHIFT;
+	unsigned long last = (end - 1) >> PAGE_SHIFT;
 
-	return xa_find(&m->index, &page, (end - 1) >> PAGE_SHIFT, GPC_INDEXED);
+	if (last - page < GPC_PAGES_ASKED) {
+		while (!READ_ONCE(*gpc_on_page(m, page)))
+			if (page++ == last)
+				return false;
+	}
+
+	return xa_find(&m->index, &page, last, GPC_INDEXED);
 }
 
 /*

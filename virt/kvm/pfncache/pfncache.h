@@ -44,6 +44,14 @@ struct gpc_inflight {
 	} range[GPC_INFLIGHT_MAX];
 };
 
+/*
+ * How many caches lie on pages of the same number modulo this. A small range none
+ * of whose pages counts any needs no look at the index; a range of more pages than
+ * %GPC_PAGES_ASKED is looked up at once.
+ */
+#define GPC_PAGE_COUNTS		2048
+#define GPC_PAGES_ASKED		4
+
 /**
  * struct gpc_stats - what the caches of a VM have been through
  * @hits: caches that an invalidation really took. Protected by the index's
@@ -78,6 +86,9 @@ struct gpc_stats {
  * @index: page number of the user address -> the caches on that page, as one
  *	of them, the others in the ring of its list. Every entry carries
  *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
+ * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
+ *	index's xa_lock, asked without. A VM has at most five caches per vCPU and
+ *	one more, so that 16 bits suffice
  * @inflight: see &struct gpc_inflight
  * @wait: refreshes waiting for an overlapping invalidation to end
  * @stats: see &struct gpc_stats
@@ -94,6 +105,7 @@ struct gpc_manager {
 	refcount_t users;
 
 	struct xarray index;
+	u16 on_page[GPC_PAGE_COUNTS];
 	struct gpc_inflight inflight;
 	wait_queue_head_t wait;
 
