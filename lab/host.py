@@ -101,6 +101,16 @@ def real_nesting():
     return True
 
 
+def split_file(parser, text):
+    path, colon, name = text.rpartition(":")
+    if not colon or not name or "/" in name:
+        parser.exit(USAGE, f"lab/host: --file wants FILE:NAME, not {text}\n")
+    path = outer_path(path)
+    if not os.path.isfile(path):
+        parser.exit(USAGE, f"lab/host: {shown(path)} does not exist\n")
+    return path, name
+
+
 def parse(argv):
     p = argparse.ArgumentParser(
         prog="lab/host", usage="lab/host [options] -- COMMAND [ARGUMENTS]",
@@ -112,6 +122,8 @@ def parse(argv):
                    help="which KVM the host loads")
     p.add_argument("--payload", action="append", default=[], metavar="DIR",
                    help="merged into /payload of the host (may be repeated)")
+    p.add_argument("--file", action="append", default=[], metavar="FILE:NAME",
+                   help="FILE is /payload/NAME in the host (may be repeated)")
     p.add_argument("--disk", metavar="FILE",
                    help="raw image, a block device $LAB_DISK in the host; "
                         "what the host writes is thrown away")
@@ -139,6 +151,7 @@ def parse(argv):
             p.exit(USAGE, f"lab/host: --{name} must be at least 1\n")
     args.payload = [outer_path(d) for d in args.payload]
     args.out = outer_path(args.out)
+    args.file = [split_file(p, f) for f in args.file]
     if args.disk:
         args.disk = outer_path(args.disk)
         if not os.path.isfile(args.disk):
@@ -277,8 +290,8 @@ def run(args, work):
         "LAB_INTERACTIVE": "y" if args.interactive else "",
         "LAB_DISK": "/dev/pmem0" if args.disk else "",
     }
-    initrd = hostimage.make(work, args.modules, args.payload, args.command,
-                            settings)
+    initrd = hostimage.make(work, args.modules, args.payload, args.file,
+                            args.command, settings)
     command = qemu_command(args, initrd)
     lost = None
     with open(f"{args.out}/qemu.log", "w", encoding="utf-8") as log:

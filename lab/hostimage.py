@@ -193,15 +193,18 @@ def put_modules(stage, which, rel):
     subprocess.run(["depmod", "-b", stage, rel], check=True)
 
 
-def put_payload(stage, directories):
+def put_payload(stage, directories, files):
+    """Directories merged, and single files under a name each."""
     for directory in directories:
         if not os.path.isdir(directory):
             raise ImageError(f"payload {directory} is not a directory")
         shutil.copytree(directory, f"{stage}/payload", symlinks=True,
                         dirs_exist_ok=True)
+    for source, name in files:
+        shutil.copy(source, f"{stage}/payload/{name}")
     programs = []
-    for where, _, files in os.walk(f"{stage}/payload"):
-        for name in files:
+    for where, _, names in os.walk(f"{stage}/payload"):
+        for name in names:
             path = os.path.join(where, name)
             if is_elf(path) and os.access(path, os.X_OK) and \
                     not name.endswith(".ko"):
@@ -216,7 +219,7 @@ def write(path, text, mode=0o644):
     os.chmod(path, mode)
 
 
-def make(work, modules, payload, command, settings):
+def make(work, modules, payload, files, command, settings):
     """Make the whole initramfs in directory work; return its path."""
     base = base_archive(work)
     stage = f"{work}/run"
@@ -225,7 +228,7 @@ def make(work, modules, payload, command, settings):
     os.makedirs(f"{stage}/usr/lib")
     os.symlink(LINKS["lib"], f"{stage}/lib")    # where depmod looks
     put_modules(stage, modules, release())
-    put_payload(stage, payload)
+    put_payload(stage, payload, files)
     shutil.copy(f"{TOP}/lab/init", f"{stage}/init")
     os.chmod(f"{stage}/init", 0o755)
     write(f"{stage}/lab/command", "exec " + shlex.join(command) + "\n")

@@ -152,38 +152,45 @@ trap_signals()
 	trap 'exit 129' HUP
 }
 
-CHILD='' FOLLOWER=''
+CHILD='' CHILD_SIGNAL='' FOLLOWER=''
 
 # For EXIT traps: what we started goes before we go.
 end_children()
 {
-	local pid
-
-	for pid in $CHILD $FOLLOWER; do
-		kill -KILL "$pid" 2>/dev/null || true
-		wait "$pid" 2>/dev/null || true
-	done
+	if [[ -n $CHILD ]]; then
+		kill -"$CHILD_SIGNAL" "$CHILD" 2>/dev/null || true
+		wait "$CHILD" 2>/dev/null || true
+	fi
+	[[ -z $FOLLOWER ]] || kill "$FOLLOWER" 2>/dev/null || true
 }
 
-# Run a command that dies with us, however we die, and during which signals
-# reach us at once. SIGINT is default again in it: bash ignores that signal
-# in what it starts in the background.
-run_child()
+# start_child SIGNAL COMMAND...: run a command that gets SIGNAL when we die,
+# however we die, and during which signals reach us at once. SIGINT is default
+# again in it: bash ignores that signal in what it starts in the background.
+start_child()
 {
 	local rc=0
 
+	CHILD_SIGNAL=$1
+	shift
 	env --default-signal=INT,QUIT \
-		setpriv --pdeathsig KILL -- "$@" <&0 8>&- &
+		setpriv --pdeathsig "$CHILD_SIGNAL" -- "$@" <&0 8>&- &
 	CHILD=$!
 	wait "$CHILD" || rc=$?
 	CHILD=''
 	return "$rc"
 }
 
-# Same, in PID and mount namespaces of its own: nothing it starts stays, and
-# no mount of its shows outside.
+# Another script of the lab, which cleans up after itself.
+run_child()
+{
+	start_child TERM "$@"
+}
+
+# Any command, in PID and mount namespaces of its own: nothing it starts
+# stays, and no mount of its shows outside.
 run_caged()
 {
-	run_child unshare --mount --pid --fork --kill-child=KILL \
+	start_child KILL unshare --mount --pid --fork --kill-child=KILL \
 		--mount-proc -- "$@"
 }
