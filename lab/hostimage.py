@@ -10,6 +10,7 @@ for the guests, their libraries), is kept in build/lab/host. The second (init,
 modules, payload, command) is made for each run.
 """
 
+import fcntl
 import hashlib
 import lzma
 import os
@@ -121,9 +122,15 @@ def base_archive(work):
     """Path of the part that is the same for every run; made when missing."""
     key = digest(contents(MARK), contents(__file__))
     path = f"{CACHE}/base-{key}.cpio"
-    if os.path.exists(path):
-        return path
+    os.makedirs(CACHE, exist_ok=True)
+    with open(f"{CACHE}/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            make_base(work, path)
+    return path
 
+
+def make_base(work, path):
     stage = f"{work}/base"
     for name in DIRECTORIES:
         os.makedirs(f"{stage}/{name}")
@@ -138,7 +145,6 @@ def base_archive(work):
             source = "/usr/share/seabios/" + os.path.basename(firmware)
         put(stage, source, firmware)
 
-    os.makedirs(CACHE, exist_ok=True)
     pack(stage, f"{work}/base.cpio")
     for old in os.listdir(CACHE):
         if old.startswith("base-"):
@@ -147,7 +153,6 @@ def base_archive(work):
     temporary = f"{CACHE}/base-new.{os.getpid()}"
     shutil.copyfile(f"{work}/base.cpio", temporary)
     os.rename(temporary, path)
-    return path
 
 
 def module_files(rel):
