@@ -1,0 +1,463 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Run the test list, judge it against what is expected, keep it as TAP.
+
+Makes what is missing first: the Debian root, the modules, the guest's disk, the
+programs. Then unit tests here, programs in booted hosts (two side by side where
+there are two CPUs), and a guest boot. See docs/testing.rst.
+"""
+
+import argparse
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import results  # noqa: E402
+from results import Case, Suite, UsageError  # noqa: E402
+
+USAGE, RIG = 2, 3
+HOSTS = ("amd",)
+EMULATORS = 2           # side by side, if there are as many CPUs
+SILENCE = 600           # seconds without a word from a host: it is lost
+QUIET = 60              # seconds after which we say what is being done
+TRIES = 2               # a case that loses the emulator is run again once
+HUGE_PAGES = 200        # for the tests of guest memory
+
+START = time.monotonic() - max(0, time.time() -
+                               float(os.environ.get("LAB_T0", time.time())))
+
+
+def say(text):
+    print(f"[{int(time.monotonic() - START):4d}s] {text}", flush=True)
+
+
+class RigError(Exception):
+    """Something needed could not be made: nothing is known about the code."""
+
+
+def make_it(what, command, log):
+    """One stage of what has to be there. Its output goes to a log."""
+    began = time.monotonic()
+    say(f"{what} …")
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    env = {k: v for k, v in os.environ.items()
+           if k not in ("STOCK", "T", "HOST")}
+    with open(log, "w", encoding="utf-8") as f:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=env, text=True, errors="replace") as p:
+            tail = []
+            for line in p.stdout:
+                f.write(line)
+                tail = (tail + [line.rstrip()])[-5:]
+    if p.returncode:
+        for line in tail:
+            print(f"       {line}")
+        raise RigError(f"{what} failed; the log is {log}")
+    say(f"{what}: done in {time.monotonic() - began:.0f} s")
+
+
+BUILD_PROGRAMS = r"""
+set -eu
+src=/kvm-xen/build/base/linux-source-$(sed -n 's/^SERIES=//p' META)
+out=/kvm-xen/build/test/programs version=$(cat build/base/version)
+mkdir -p $out
+if [ "$(cat $out/version 2>/dev/null)" != "$version" ]; then
+    rm -rf $out/headers $out/upstream $out/version
+    make -s -C $src O=$out/headers headers_install INSTALL_HDR_PATH=$out/headers/usr
+    mkdir -p $out/upstream
+    printf '%s\n' "$version" >$out/version
+fi
+hdrs=$out/headers/usr/include
+LDFLAGS=-static EXTRA_CFLAGS=-g0 make -s -k -j$(nproc) ARCH=x86_64 \
+    -C $src/tools/testing/selftests/kvm OUTPUT=$out/upstream \
+    KHDR_INCLUDES="-isystem $hdrs" "$@"
+make --no-print-directory -C selftests/kvm OUT=$out/ours KSRC=$src HDRS=$hdrs \
+    KDIR=/lib/modules/$(cat build/modules/release)/build
+"""
+
+
+def build_programs(suite, cases):
+    """Compile ours and the upstream programs of the list, in the root."""
+    out = "/kvm-xen/build/test/programs/upstream"
+    series = suite.meta["SERIES"]
+    base = f"build/base/linux-source-{series}/tools/testing/selftests/kvm"
+    targets = []
+    for program in sorted({c.program for c in cases if c.kind == "upstream"}):
+        sub = "x86_64/" if os.path.exists(f"{base}/x86_64/{program}.c") else ""
+        targets.append(f"{out}/{sub}{program}")
+    make_it("Building the test programs",
+            ["lab/in-root", "sh", "-c", BUILD_PROGRAMS, "sh"] + targets,
+            "build/test/programs.log")
+
+
+def make_payload(directory, cases):
+    """The programs and the list of one boot. Returns the directory."""
+    programs = "build/test/programs"
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    shutil.copy("selftests/host-cases", directory)
+    shutil.copy(f"{programs}/ours/kvm_xen_probe.ko", directory)
+    with open(f"{directory}/list", "w", encoding="utf-8") as f:
+        for c in cases:
+            f.write("\t".join((c.name, str(c.timeout), c.setup or "-",
+                               c.command())) + "\n")
+    for program in {c.program for c in cases}:
+        for where in ("ours", "upstream", "upstream/x86_64"):
+            path = f"{programs}/{where}/{program}"
+            if os.path.isfile(path):
+                shutil.copy(path, directory)
+                break
+        else:
+            raise RigError(f"no program {program} was built; "
+                           "the log is build/test/programs.log")
+
+
+class Boot:
+    """One emulated host and the cases it runs; follows its output."""
+
+    def __init__(self, lane, cases):
+        self.lane, self.cases = lane, cases
+        self.out = f"{lane.out}/boot-{lane.boots}"
+        self.current = None
+        self.lines = []
+        self.done = {}          # case name: (status, seconds, output lines)
+        self.heard = time.monotonic()
+
+    def line(self, text):
+        self.heard = time.monotonic()
+        words = text.split()
+        if text.startswith("@@case "):
+            self.current, self.lines = words[1], []
+            self.lane.started(self.current)
+        elif text.startswith("@@end ") and len(words) == 4:
+            self.done[words[1]] = (int(words[2]), int(words[3]), self.lines)
+            self.current = None
+            self.lane.finished(words[1], self.done[words[1]])
+        elif self.current:
+            self.lines.append(text)
+
+    def run(self):
+        """Returns the status of lab/host, or RIG if it fell silent."""
+        payload = f"{self.out}/payload"
+        make_payload(payload, self.cases)
+        limit = 300 + sum(60 + 8 * c.cost for c in self.cases)
+        command = ["lab/host", "--host", self.lane.host, "--modules",
+                   self.lane.modules, "--payload", payload, "--out", self.out,
+                   "--hugepages", str(HUGE_PAGES), "--timeout", str(limit),
+                   "--", "host-cases",
+                   "/payload/list"]
+        with open(f"{self.out}/lab.log", "w", encoding="utf-8") as log:
+            p = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=log, text=True,
+                                 errors="replace")
+            threading.Thread(target=self.watch, args=(p,), daemon=True).start()
+            for text in p.stdout:
+                self.line(text.rstrip("\n"))
+            status = p.wait()
+        shutil.rmtree(payload, ignore_errors=True)
+        if status == USAGE:
+            with open(f"{self.out}/lab.log", encoding="utf-8") as log:
+                raise RigError(log.read().strip() or "lab/host did not start")
+        return RIG if status < 0 else status
+
+    def watch(self, p):
+        while p.poll() is None:
+            if time.monotonic() - self.heard > SILENCE:
+                p.terminate()
+                return
+            time.sleep(1)
+
+
+class Lane:
+    """Boots hosts one after the other until its cases are all judged."""
+
+    def __init__(self, runner, number, cases):
+        self.runner, self.host, self.modules = (runner, runner.host,
+                                                runner.modules)
+        self.out = f"{runner.out}/lane-{number}"
+        self.cases = {c.name: c for c in cases}
+        self.tries = {c.name: 0 for c in cases}
+        self.boots = 0
+        self.booting = f"boot of host {number}"
+        shutil.rmtree(self.out, ignore_errors=True)
+        os.makedirs(self.out)
+
+    def started(self, name):
+        self.tries[name] += 1
+        self.runner.running.add(name)
+        self.runner.running.discard(self.booting)
+
+    def finished(self, name, outcome):
+        status, seconds, lines = outcome
+        case = self.cases[name]
+        case.judge(status, seconds, lines)
+        if self.tries[name] > 1:
+            case.note(f"the emulator was lost in the first try of {name}")
+        self.runner.report(case)
+
+    def run(self):
+        """Cases that were cut off start the next boot, so none is forgotten."""
+        left = list(self.cases.values())
+        dead_boots = 0
+        while left:
+            self.boots += 1
+            boot = Boot(self, left)
+            os.makedirs(boot.out)
+            self.runner.running.add(self.booting)
+            status = boot.run()
+            self.runner.running -= {self.booting, boot.current}
+            kernel = results.KernelLog(f"{boot.out}/console.log")
+            self.runner.kernel(kernel, [c for c in left if c.name in boot.done],
+                               boot.out)
+            left = [c for c in left if c.name not in boot.done]
+            if not boot.done and not boot.current:
+                dead_boots += 1
+            if boot.current:
+                self.cut_off(left, boot, kernel, status)
+            if dead_boots == TRIES or (left and status != RIG and
+                                       not boot.current and not boot.done):
+                for c in left:
+                    c.error(f"the host ran no case; see {boot.out}")
+                    self.runner.report(c)
+                return
+            if left:
+                say(f"{self.host}: another boot for the {len(left)} cases left")
+
+    def cut_off(self, left, boot, kernel, status):
+        """The host ended in the middle of a case."""
+        case = self.cases[boot.current]
+        died = kernel.of(case.name)
+        if status != RIG and died:
+            case.fail(f"the host's kernel died: {died[0]}", boot.lines)
+        elif self.tries[case.name] < TRIES:
+            say(f"{self.host}: the emulator was lost in {case.name}; "
+                "it is run again")
+            # First in the next boot: nothing before it can be the cause.
+            left.remove(case)
+            left.insert(0, case)
+            return
+        else:
+            case.error(f"the emulator was lost {TRIES} times; see {boot.out}",
+                       boot.lines)
+        left.remove(case)
+        self.runner.report(case)
+
+
+class Runner:
+    """The whole run on one host."""
+
+    def __init__(self, suite, host, stock):
+        self.suite, self.host, self.stock = suite, host, stock
+        self.modules = "stock" if stock else "ours"
+        self.name = host + ("-stock" if stock else "")
+        self.out = f"build/test/{self.name}"
+        self.lock = threading.Lock()
+        self.judged = 0
+        self.running = set()
+        self.told = time.monotonic()
+        self.complaints = []
+
+    def tell(self, text):
+        self.told = time.monotonic()
+        say(text)
+
+    def prepare(self, cases):
+        kinds = {c.kind for c in cases}
+        make_it("Debian 13 root", ["lab/root"], "build/test/root.log")
+        make_it("Modules", ["lab/in-root", "overlay/build"],
+                "build/test/modules.log")
+        if "guest" in kinds:
+            make_it("Guest's disk", ["lab/guest-disk"],
+                    "build/test/guest-disk.log")
+        if kinds & {"ours", "upstream"}:
+            build_programs(self.suite, cases)
+
+    def run(self, cases):
+        shutil.rmtree(self.out, ignore_errors=True)
+        os.makedirs(self.out)
+        self.cases = cases
+        self.prepare(cases)
+        for c in cases:
+            if c.kind == "unit":
+                self.unit(c)
+        hosted = [c for c in cases if c.kind in ("ours", "upstream")]
+        guests = [c for c in cases if c.kind == "guest"]
+        jobs = [lambda ln=ln: ln.run() for ln in self.lanes(hosted)]
+        jobs[1:1] = [lambda c=c: self.guest(c) for c in guests]
+        say(f"{self.name}: {len(hosted)} programs and {len(guests)} guest "
+            f"boots, {min(self.emulators(), len(jobs))} emulators")
+        self.in_parallel(jobs)
+
+    @staticmethod
+    def emulators():
+        return max(1, min(EMULATORS, os.cpu_count() or 1))
+
+    def lanes(self, cases):
+        """Share the cases out: the dearest first, to who has least."""
+        # The last lane waits for the guest boots, see run().
+        n = min(self.emulators(), len(cases))
+        shares = [[0, []] for _ in range(n)]
+        if n > 1:
+            shares[-1][0] = sum(c.cost for c in self.cases if c.kind == "guest")
+        for c in sorted(cases, key=lambda c: -c.cost):
+            share = min(shares, key=lambda s: s[0])
+            share[0] += c.cost
+            share[1].append(c)
+        for share in shares:
+            # Ours first, then as the list has them.
+            share[1].sort(key=lambda c: (c.kind != "ours", c.order))
+        return [Lane(self, i, s[1]) for i, s in enumerate(shares) if s[1]]
+
+    def in_parallel(self, jobs):
+        todo, errors = queue.Queue(), []
+        for job in jobs:
+            todo.put(job)
+
+        def work():
+            while True:
+                try:
+                    job = todo.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    job()
+                except Exception as e:  # pylint: disable=broad-except
+                    errors.append(e)
+
+        threads = [threading.Thread(target=work)
+                   for _ in range(self.emulators())]
+        for t in threads:
+            t.start()
+        while any(t.is_alive() for t in threads):
+            time.sleep(1)
+            if time.monotonic() - self.told > QUIET and self.running:
+                self.tell("running: " + ", ".join(sorted(self.running)))
+        if errors:
+            raise errors[0]
+
+    def unit(self, case):
+        say(f"unit tests, SAN={case.args} …")
+        env = {k: v for k, v in os.environ.items() if k not in ("STOCK", "T")}
+        env["SAN"] = case.args
+        p = subprocess.run(["selftests/unit/run"], env=env, text=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, errors="replace")
+        case.judge(p.returncode, None, p.stdout.splitlines())
+        self.report(case)
+
+    def guest(self, case):
+        """Boot a Xen HVM guest in a host of its own; twice if the host is lost."""
+        out = f"{self.out}/{case.name}"
+        self.running.add(case.name)
+        for i in range(TRIES):
+            began = time.monotonic()
+            log = f"{self.out}/{case.name}.run"
+            with open(log, "w", encoding="utf-8") as f:
+                status = subprocess.call(
+                    ["lab/guest-boot", "--modules", self.modules,
+                     "--out", out] + case.args.split(),
+                    stdin=subprocess.DEVNULL, stdout=f,
+                    stderr=subprocess.STDOUT)
+            with open(log, encoding="utf-8", errors="replace") as f:
+                lines = f.read().splitlines()
+            os.unlink(log)
+            if status != RIG:
+                break
+            if i == 0:
+                say(f"{case.name}: the emulator was lost; it is run again")
+        case.program_result(status, time.monotonic() - began, lines)
+        if i and status != RIG:
+            case.note("the emulator was lost in the first try")
+        self.report(case)
+
+    def kernel(self, log, cases, out):
+        """Put the kernel's complaints down to cases; they fail them."""
+        with self.lock:
+            for case in cases:
+                for text in log.of(case.name):
+                    case.complaint(text, f"{out}/console.log")
+                    say(f"{self.host}: the kernel complained in "
+                        f"{case.name}: {text}")
+            self.complaints += [(text, f"{out}/console.log")
+                                for text in log.all()]
+
+    def report(self, case):
+        """A case is judged: show it, keep its log."""
+        with self.lock:
+            self.judged += 1
+            path = f"{self.out}/{case.name}.log"
+            with open(path, "w", encoding="utf-8") as f:
+                f.write("\n".join(case.lines) + "\n")
+            word, detail = self.suite.summary(case, self.host, self.modules)
+            took = "" if case.seconds is None else f" {case.seconds:.0f} s"
+            self.running.discard(case.name)
+            self.tell(f"{self.judged:3d}/{len(self.cases)} {word:7s} "
+                      f"{case.name}{took}{detail}")
+
+    def finish(self):
+        """Write the TAP, tell what is not as it must be. Returns exit status."""
+        host = Case.always(f"{self.host}-host", "kernel log is clean")
+        if any(c.kind in ("ours", "upstream") for c in self.cases):
+            if self.complaints:
+                text, log = self.complaints[0]
+                host.fail(f"{len(self.complaints)} complaints, the first: "
+                          f"{text} ({log})")
+            self.cases.append(host)
+        tap = f"build/test/{self.name}.tap"
+        verdict = self.suite.verdict(self.cases, self.host, self.modules)
+        with open(tap + ".new", "w", encoding="utf-8") as f:
+            f.write(verdict.tap())
+        os.rename(tap + ".new", tap)
+        again = "STOCK=1 " if self.stock else ""
+        verdict.tell(f"make test HOST={self.host} {again}", self.out)
+        print(f"TAP: {tap}   logs: {self.out}/")
+        print(verdict.final_line())
+        return verdict.status()
+
+
+def parse(argv):
+    p = argparse.ArgumentParser(
+        prog="selftests/run", allow_abbrev=False,
+        description="Run the tests in an emulated host and judge them.",
+        epilog="Environment (or make variables): HOST=amd, T=pattern (a part "
+               "or a glob of a case's or a result's name, or a group), "
+               "STOCK=1 (the stock modules).")
+    p.add_argument("--list", action="store_true", help="only show the cases")
+    return p.parse_args(argv)
+
+
+def main(argv):
+    args = parse(argv)
+    host = os.environ.get("HOST") or HOSTS[0]
+    stock = os.environ.get("STOCK", "") not in ("", "0")
+    try:
+        if host not in HOSTS:
+            raise UsageError(f"there is no host {host}; HOST= knows: "
+                             f"{' '.join(HOSTS)}")
+        suite = Suite("selftests")
+        cases = suite.select(host, os.environ.get("T", ""), stock)
+    except UsageError as e:
+        print(f"selftests/run: {e}", file=sys.stderr)
+        return USAGE
+    if args.list:
+        for c in cases:
+            print(f"{c.group:6s} {c.name:34s} {c.command()}")
+        return 0
+    runner = Runner(suite, host, stock)
+    try:
+        runner.run(cases)
+    except RigError as e:
+        print(f"selftests/run: ERROR: {e}", file=sys.stderr)
+        return RIG
+    return runner.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
