@@ -5,6 +5,10 @@
 # Settings of the command line reach the scripts through the environment.
 export HOST T STOCK SAN V REFRESH
 
+ifneq ($(filter-out amd,$(HOST)),)
+$(error unknown host $(HOST); known: amd)
+endif
+
 # A script gets a signal when this make is killed, so nothing outlives it.
 do := exec setpriv --pdeathsig TERM --
 

@@ -55,7 +55,8 @@ follow_log()
 
 	tail -n +1 -F "$1" --pid=$$ 2>/dev/null |
 		while read -r line; do
-			[[ $line == I:*... ]] && say "  ${line#I: }"
+			[[ $line == "I: "[a-z]*" "*... && $line != *"main()"* ]] &&
+				say "  ${line#I: }"
 		done
 }
 

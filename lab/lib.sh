@@ -106,9 +106,10 @@ need_space()
 {
 	local free
 
-	free=$(($(stat -f -c '%a * %S' "$TOP") / 1024 / 1024))
+	mkdir -p "$LABDIR"
+	free=$(($(stat -f -c '%a * %S' "$LABDIR") / 1024 / 1024))
 	((free >= $1)) ||
-		die "$2 needs $1 MiB in $TOP, and only $free MiB are free"
+		die "$2 needs $1 MiB in $LABDIR, and only $free MiB are free"
 }
 
 # need_packages PACKAGE...: install on this machine what is missing.
