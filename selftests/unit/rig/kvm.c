@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * custom: the VM around the caches, by the rules of kvm_main.c that they depend
+ * on: every memslot change is published as a new set under SRCU with the
+ * generation's "in progress" bit, and then given its final generation in place; a
+ * deletion or a move does it twice; the notifier counts active invalidations
+ * before it tells the caches, and moves the sequence number only for ranges that
+ * some memslot covers.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <linux/debugfs.h>
+#include "rig/kvm.h"
+
+#ifdef UNIT_STOCK
+#define kvm_gpc_mmu_notifier_register	mmu_notifier_register
+#define kvm_gpc_mmu_notifier_unregister	mmu_notifier_unregister
+#else
+int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
+				  struct mm_struct *mm);
+void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
+				     struct mm_struct *mm);
+#endif
+void gfn_to_pfn_cache_invalidate_start(struct kvm *kvm, unsigned long start,
+				       unsigned long end);
+
+struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, gfn_t gfn)
+{
+	for (int i = 0; i < slots->used; i++) {
+		struct kvm_memory_slot *s = &slots->slots[i];
+
+		if (gfn >= s->base_gfn && gfn < s->base_gfn + s->npages)
+			return s;
+	}
+	return NULL;
+}
+
+unsigned long gfn_to_hva_memslot(struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	if (!slot || slot->flags & KVM_MEMSLOT_INVALID)
+		return KVM_HVA_ERR_BAD;
+	if (slot->flags & KVM_MEM_READONLY)
+		return KVM_HVA_ERR_RO_BAD;
+	return slot->userspace_addr + (gfn - slot->base_gfn) * PAGE_SIZE;
+}
+
+unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,
+				      bool *writable)
+{
+	unsigned long hva = gfn_to_hva_memslot(slot, gfn);
+
+	if (writable)
+		*writable = !kvm_is_error_hva(hva);
+	return hva;
+}
+
+static bool any_slot(struct kvm *kvm, unsigned long start, unsigned long end)
+{
+	int idx = srcu_read_lock(&kvm->srcu);
+	struct kvm_memslots *slots = kvm_memslots(kvm);
+	bool found = false;
+
+	for (int i = 0; i < slots->used; i++) {
+		struct kvm_memory_slot *s = &slots->slots[i];
+
+		found |= start < s->userspace_addr + s->npages * PAGE_SIZE &&
+			 end > s->userspace_addr;
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	return found;
+}
+
+static struct kvm *mn_to_kvm(struct mmu_notifier *mn)
+{
+	return container_of(mn, struct kvm, mmu_notifier);
+}
+
+static int range_start(struct mmu_notifier *mn,
+		       const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = mn_to_kvm(mn);
+
+	spin_lock(&kvm->mn_invalidate_lock);
+	WRITE_ONCE(kvm->mn_active_invalidate_count,
+		   kvm->mn_active_invalidate_count + 1);
+	spin_unlock(&kvm->mn_invalidate_lock);
+	if (!unit_mutants.invalidate_skipped)
+		gfn_to_pfn_cache_invalidate_start(kvm, range->start,
+						  range->end);
+	return 0;
+}
+
+static void range_end(struct mmu_notifier *mn,
+		      const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = mn_to_kvm(mn);
+
+	if (any_slot(kvm, range->start, range->end)) {
+		write_lock(&kvm->mmu_lock);
+		WRITE_ONCE(kvm->mmu_invalidate_seq,
+			   kvm->mmu_invalidate_seq + 1);
+		smp_wmb();
+		write_unlock(&kvm->mmu_lock);
+	}
+	spin_lock(&kvm->mn_invalidate_lock);
+	WARN_ON_ONCE(!kvm->mn_active_invalidate_count);
+	WRITE_ONCE(kvm->mn_active_invalidate_count,
+		   kvm->mn_active_invalidate_count - 1);
+	spin_unlock(&kvm->mn_invalidate_lock);
+}
+
+static void release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct kvm *kvm = mn_to_kvm(mn);
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	(void)mm;
+	write_lock(&kvm->mmu_lock);
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static const struct mmu_notifier_ops ops = {
+	.invalidate_range_start = range_start,
+	.invalidate_range_end = range_end,
+	.release = release,
+};
+
+struct kvm *unit_vm_create(struct mm_struct *mm)
+{
+	struct kvm *kvm = calloc(1, sizeof(*kvm));
+	struct kvm_memslots *slots = calloc(1, sizeof(*slots));
+
+	kvm->mm = mm;
+	rwlock_init(&kvm->mmu_lock);
+	mutex_init(&kvm->slots_lock);
+	spin_lock_init(&kvm->mn_invalidate_lock);
+	spin_lock_init(&kvm->gpc_lock);
+	INIT_LIST_HEAD(&kvm->gpc_list);
+	init_srcu_struct(&kvm->srcu);
+	refcount_set(&kvm->users_count, 1);
+	kvm->memslots = slots;
+	kvm->mmu_notifier.ops = &ops;
+	if (kvm_gpc_mmu_notifier_register(&kvm->mmu_notifier, mm)) {
+		cleanup_srcu_struct(&kvm->srcu);
+		free(slots);
+		free(kvm);
+		return NULL;
+	}
+	return kvm;
+}
+
+void unit_vm_destroy(struct kvm *kvm, void (*last_caches)(struct kvm *kvm))
+{
+	refcount_set(&kvm->users_count, 0);
+	kvm_gpc_mmu_notifier_unregister(&kvm->mmu_notifier, kvm->mm);
+	if (last_caches)
+		last_caches(kvm);
+	if (!list_empty(&kvm->gpc_list))
+		unit_fail("leak", "kvm->gpc_list is not empty at the VM's end");
+	if (kvm->vm_bugged && !unit_warnings_seen())
+		unit_fail("rig", "the VM broke silently");
+	cleanup_srcu_struct(&kvm->srcu);
+	free(kvm->memslots);
+	free(kvm);
+}
+
+/* slots_lock held; takes over @next. */
+static void publish(struct kvm *kvm, struct kvm_memslots *next)
+{
+	struct kvm_memslots *old = kvm_memslots(kvm);
+	u64 gen = old->generation;
+
+	/* KVM lets no invalidation see two sets of slots. */
+	while (READ_ONCE(kvm->mn_active_invalidate_count))
+		unit_relax();
+	next->generation = gen | KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS;
+	rcu_assign_pointer(kvm->memslots, next);
+	synchronize_srcu(&kvm->srcu);
+	WRITE_ONCE(next->generation, gen + KVM_ADDRESS_SPACE_NUM);
+	free(old);
+}
+
+static struct kvm_memslots *copy_slots(struct kvm *kvm)
+{
+	struct kvm_memslots *next = malloc(sizeof(*next));
+
+	memcpy(next, kvm_memslots(kvm), sizeof(*next));
+	return next;
+}
+
+static struct kvm_memory_slot *slot_by_id(struct kvm_memslots *slots, int id)
+{
+	for (int i = 0; i < slots->used; i++)
+		if (slots->slots[i].id == id)
+			return &slots->slots[i];
+	return NULL;
+}
+
+static void mark_invalid(struct kvm *kvm, int id)
+{
+	struct kvm_memslots *next = copy_slots(kvm);
+
+	slot_by_id(next, id)->flags |= KVM_MEMSLOT_INVALID;
+	publish(kvm, next);
+}
+
+void unit_slot_mark_invalid(struct kvm *kvm, int id)
+{
+	mutex_lock(&kvm->slots_lock);
+	mark_invalid(kvm, id);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+void unit_slots_touch(struct kvm *kvm)
+{
+	mutex_lock(&kvm->slots_lock);
+	publish(kvm, copy_slots(kvm));
+	mutex_unlock(&kvm->slots_lock);
+}
+
+void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
+		   unsigned long uaddr, u32 flags)
+{
+	struct kvm_memslots *next;
+	struct kvm_memory_slot *s;
+
+	mutex_lock(&kvm->slots_lock);
+	s = slot_by_id(kvm_memslots(kvm), id);
+	if (s && (!npages || s->base_gfn != base) &&
+	    !(s->flags & KVM_MEMSLOT_INVALID))
+		mark_invalid(kvm, id);
+	next = copy_slots(kvm);
+	s = slot_by_id(next, id);
+	if (!npages) {
+		*s = next->slots[--next->used];
+	} else {
+		if (!s) {
+			if (next->used == UNIT_SLOTS)
+				unit_fail("rig", "too many memslots");
+			s = &next->slots[next->used++];
+		}
+		*s = (struct kvm_memory_slot) {
+			.base_gfn = base, .npages = npages,
+			.userspace_addr = uaddr, .flags = flags, .id = id,
+		};
+	}
+	publish(kvm, next);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+struct unit_debugfs unit_debugfs;

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* dup: the kernel's bit operations; relaxed atomics, since the XArray reads its marks without a lock */
+#ifndef _UNIT_SHIM_LINUX_BITOPS_H
+#define _UNIT_SHIM_LINUX_BITOPS_H
+
+#include <linux/types.h>
+#include <linux/bits.h>
+static inline unsigned long __ffs(unsigned long w)
+{
+	return __builtin_ctzl(w);
+}
+static inline int fls64(u64 x)
+{
+	return x ? 64 - __builtin_clzll(x) : 0;
+}
+static inline int ilog2(unsigned long x)
+{
+	return 63 - __builtin_clzl(x);
+}
+static inline bool test_bit(unsigned long nr, const unsigned long *p)
+{
+	return __atomic_load_n(p + BIT_WORD(nr), __ATOMIC_RELAXED) &
+	       BIT_MASK(nr);
+}
+static inline void set_bit(unsigned long nr, unsigned long *p)
+{
+	__atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr), __ATOMIC_RELAXED);
+}
+static inline void clear_bit(unsigned long nr, unsigned long *p)
+{
+	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
+}
+static inline bool test_and_set_bit(unsigned long nr, unsigned long *p)
+{
+	return __atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr),
+				 __ATOMIC_SEQ_CST) & BIT_MASK(nr);
+}
+static inline bool test_and_clear_bit(unsigned long nr, unsigned long *p)
+{
+	return __atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr),
+				  __ATOMIC_SEQ_CST) & BIT_MASK(nr);
+}
+#define __set_bit		set_bit
+#define __clear_bit		clear_bit
+#define __test_and_set_bit	test_and_set_bit
+#define __test_and_clear_bit	test_and_clear_bit
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* custom: as much of struct kvm as the caches use; memslots and notifier are in rig/kvm.c */
+#ifndef _UNIT_SHIM_LINUX_KVM_HOST_H
+#define _UNIT_SHIM_LINUX_KVM_HOST_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <linux/kernel.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/sched.h>
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/refcount.h>
+#include <linux/uaccess.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#define KVM_MEMSLOT_INVALID	(1UL << 16)
+#define KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS BIT_ULL(63)
+#define KVM_PFN_ERR_MASK	(0x7ffULL << 52)
+#define KVM_PFN_ERR_NOSLOT_MASK	(0xfffULL << 52)
+#define KVM_PFN_NOSLOT		BIT_ULL(63)
+#define KVM_PFN_ERR_FAULT	(KVM_PFN_ERR_MASK)
+#define KVM_PFN_ERR_HWPOISON	(KVM_PFN_ERR_MASK + 1)
+#define KVM_PFN_ERR_RO_FAULT	(KVM_PFN_ERR_MASK + 2)
+#define KVM_PFN_ERR_SIGPENDING	(KVM_PFN_ERR_MASK + 3)
+#define KVM_HVA_ERR_BAD		(PAGE_OFFSET)
+#define KVM_HVA_ERR_RO_BAD	(PAGE_OFFSET + PAGE_SIZE)
+#define KVM_ADDRESS_SPACE_NUM	2
+#define UNIT_SLOTS		8
+
+struct kvm_memory_slot {
+	gfn_t base_gfn;
+	unsigned long npages;
+	unsigned long userspace_addr;
+	u32 flags;
+	short id;
+};
+
+struct kvm_memslots {
+	u64 generation;
+	int used;
+	struct kvm_memory_slot slots[UNIT_SLOTS];
+};
+
+struct kvm {
+	rwlock_t mmu_lock;
+	struct mutex slots_lock;
+	struct mm_struct *mm;
+	struct kvm_memslots __rcu *memslots;
+	spinlock_t mn_invalidate_lock;
+	unsigned long mn_active_invalidate_count;
+	spinlock_t gpc_lock;
+	struct list_head gpc_list;
+	struct mmu_notifier mmu_notifier;
+	unsigned long mmu_invalidate_seq;
+	struct srcu_struct srcu;
+	refcount_t users_count;
+	struct dentry *debugfs_dentry;
+	bool vm_bugged;
+};
+
+/* A broken KVM is a failed test, like any other warning. */
+#define KVM_BUG_ON(cond, kvm) \
+	({ bool __bug = !!(cond); \
+	   if (unlikely(__bug)) { \
+		(kvm)->vm_bugged = true; \
+		unit_warn(UNIT_HERE, "KVM_BUG_ON %s", #cond); \
+	   } \
+	   unlikely(__bug); })
+#define KVM_BUG(cond, kvm, fmt, ...) KVM_BUG_ON(cond, kvm)
+
+static inline gpa_t gfn_to_gpa(gfn_t gfn) { return (gpa_t)gfn << PAGE_SHIFT; }
+static inline gfn_t gpa_to_gfn(gpa_t gpa) { return (gfn_t)(gpa >> PAGE_SHIFT); }
+static inline hpa_t pfn_to_hpa(kvm_pfn_t pfn) { return (hpa_t)pfn << PAGE_SHIFT; }
+static inline bool kvm_is_error_gpa(gpa_t gpa) { return gpa == INVALID_GPA; }
+static inline bool kvm_is_error_hva(unsigned long a) { return a >= PAGE_OFFSET; }
+static inline bool is_error_pfn(kvm_pfn_t p) { return !!(p & KVM_PFN_ERR_MASK); }
+static inline bool is_noslot_pfn(kvm_pfn_t p) { return p == KVM_PFN_NOSLOT; }
+static inline bool is_sigpending_pfn(kvm_pfn_t p)
+{
+	return p == KVM_PFN_ERR_SIGPENDING;
+}
+static inline bool is_error_noslot_pfn(kvm_pfn_t p)
+{
+	return !!(p & KVM_PFN_ERR_NOSLOT_MASK);
+}
+
+/* custom: the caller must hold kvm->srcu or kvm->slots_lock, and it is checked. */
+#define kvm_memslots(kvm) \
+	srcu_dereference_check((kvm)->memslots, &(kvm)->srcu, \
+			       lockdep_is_held(&(kvm)->slots_lock) || \
+			       !refcount_read(&(kvm)->users_count))
+
+struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, gfn_t gfn);
+unsigned long gfn_to_hva_memslot(struct kvm_memory_slot *slot, gfn_t gfn);
+unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,
+				      bool *writable);
+void kvm_release_pfn_clean(kvm_pfn_t pfn);
+void kvm_release_pfn_dirty(kvm_pfn_t pfn);
+
+void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
+int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
+		     unsigned long len);
+int kvm_gpc_activate_hva(struct gfn_to_pfn_cache *gpc, unsigned long hva,
+			 unsigned long len);
+bool kvm_gpc_check(struct gfn_to_pfn_cache *gpc, unsigned long len);
+int kvm_gpc_refresh(struct gfn_to_pfn_cache *gpc, unsigned long len);
+void kvm_gpc_deactivate(struct gfn_to_pfn_cache *gpc);
+static inline bool kvm_gpc_is_gpa_active(struct gfn_to_pfn_cache *gpc)
+{
+	return gpc->active && !kvm_is_error_gpa(gpc->gpa);
+}
+static inline bool kvm_gpc_is_hva_active(struct gfn_to_pfn_cache *gpc)
+{
+	return gpc->active && kvm_is_error_gpa(gpc->gpa);
+}
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* stub: no modules here */
+#ifndef _UNIT_SHIM_LINUX_MODULE_H
+#define _UNIT_SHIM_LINUX_MODULE_H
+
+#include <linux/export.h>
+#include <linux/kernel.h>
+#define MODULE_LICENSE(x)	extern int __unit_unused_export
+#define MODULE_DESCRIPTION(x)	extern int __unit_unused_export
+#define THIS_MODULE		NULL
+
+#endif

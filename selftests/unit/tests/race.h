@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Threads that do to caches everything that can be done to them, for a while.
+ * What goes wrong is found by the readers, who touch what they are told is valid,
+ * by the lock checks, and by the sanitizers.
+ */
+#ifndef _UNIT_RACE_H
+#define _UNIT_RACE_H
+
+#include "world.h"
+
+struct race {
+	/* How many of each. */
+	int zappers, readers, irq_readers, refreshers, movers, newborns;
+	int slot_changers;
+	bool cow, io, storm_of_ranges;
+	bool release;		/* the address space goes half way through */
+	unsigned int ms;
+};
+
+struct race_result {
+	unsigned long zaps, reads, hits, refreshes, moves, births, slot_changes;
+	unsigned long gups;
+};
+
+void race_run(const struct race *race, struct race_result *result);
+
+#endif
