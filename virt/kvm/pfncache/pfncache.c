@@ -232,7 +232,7 @@ static int gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 	if (mutex_lock_killable(&gpc->refresh_lock))
 		return -EINTR;
 
-	if (KVM_BUG_ON(gpc->valid && !gpc->active, gpc->kvm))
+	if (KVM_BUG_ON(!gpc->active && gpc->valid, gpc->kvm))
 		r = -EIO;
 	else
 		r = gpc_point(gpc, gpa, uhva);
