@@ -200,6 +200,8 @@ void unit_mm_destroy(struct mm_struct *mm)
 {
 	size_t i;
 
+	if (mm->exiting)
+		unit_thread_join(mm->exiting);
 	if (mm->mn)
 		unit_fail("rig", "the mm's notifier is still registered");
 	if (mm->grabs)
@@ -380,6 +382,17 @@ void mmput(struct mm_struct *mm)
 	might_sleep();
 	if (!__atomic_sub_fetch(&mm->users, 1, __ATOMIC_SEQ_CST))
 		unit_mm_release(mm);
+}
+
+static void exit_main(void *arg)
+{
+	unit_mm_release(arg);
+}
+
+void mmput_async(struct mm_struct *mm)
+{
+	if (!__atomic_sub_fetch(&mm->users, 1, __ATOMIC_SEQ_CST))
+		mm->exiting = unit_thread_start("mmput", NULL, exit_main, mm);
 }
 
 /* Copy-on-write: a new page for the address, told to the notifier. */

@@ -41,6 +41,7 @@ struct mm_struct {
 	struct mmu_notifier *mn;
 	struct srcu_struct srcu;
 	bool gone;
+	struct unit_thread *exiting;	/* begun by mmput_async() */
 
 	/*
 	 * What happens inside hva_to_pfn() and memremap(), for one test or the
@@ -75,6 +76,7 @@ void unit_mm_zap(struct mm_struct *mm, unsigned long start, unsigned long end);
 void unit_mm_release(struct mm_struct *mm);
 bool mmget_not_zero(struct mm_struct *mm);
 void mmput(struct mm_struct *mm);
+void mmput_async(struct mm_struct *mm);
 
 /* The page @uhva has now, or NULL. */
 struct page *unit_mm_page(struct mm_struct *mm, unsigned long uhva);

