@@ -19,7 +19,7 @@
 #include <string.h>
 #include "rig/lock.h"
 
-#define MAX_LOCKS	(1u << 17)
+#define MAX_LOCKS	(1u << 22)	/* ever; numbers are not used twice */
 #define FIRST_ID	0x10000u	/* small numbers are not locks */
 
 struct unit_lock {
@@ -28,7 +28,6 @@ struct unit_lock {
 	pthread_rwlock_t rw;
 	struct task_struct *owner;	/* exclusive holder */
 	int readers;
-	unsigned long taken;
 };
 
 static struct unit_lock *locks[MAX_LOCKS];
@@ -128,7 +127,11 @@ void unit_lock_destroy(uint32_t *id, const char *where)
 	if (l->owner || __atomic_load_n(&l->readers, __ATOMIC_RELAXED))
 		unit_fail("lock", "%s destroyed while held at %s",
 			  l->class->name, where);
+	__atomic_store_n(&locks[*id - FIRST_ID], NULL, __ATOMIC_RELEASE);
 	*id = 0;
+	pthread_mutex_destroy(&l->mutex);
+	pthread_rwlock_destroy(&l->rw);
+	free(l);
 }
 
 /* What the context forbids, whatever the lock's state. */
@@ -247,7 +250,7 @@ unsigned long unit_lock(uint32_t *id, enum unit_lock_type type,
 
 	irq_point();
 	unit_tick(op_of[type][mode]);
-	__atomic_fetch_add(&l->taken, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&l->class->taken, 1, __ATOMIC_RELAXED);
 	check_context(l, mode, irq, false, where);
 	if (h) {
 		char buf[200];
@@ -290,7 +293,7 @@ bool unit_trylock(uint32_t *id, enum unit_lock_type type,
 	int r = 0;
 
 	unit_tick(op_of[type][mode]);
-	__atomic_fetch_add(&l->taken, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&l->class->taken, 1, __ATOMIC_RELAXED);
 	check_context(l, mode, UNIT_IRQ_KEEP, true, where);
 	if (h && (mode == UNIT_EXCL || h->mode == UNIT_EXCL))
 		return false;
@@ -315,7 +318,7 @@ int unit_mutex_killable(uint32_t *id, const char *where)
 		unit_fail("deadlock", "%s taken again at %s", l->class->name,
 			  where);
 	unit_tick(UNIT_LOCK_MUTEX);
-	__atomic_fetch_add(&l->taken, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&l->class->taken, 1, __ATOMIC_RELAXED);
 	check_context(l, UNIT_EXCL, UNIT_IRQ_KEEP, false, where);
 	unit_order_acquire(l->class, 0, UNIT_EXCL, false, true, where);
 	while (pthread_mutex_trylock(&l->mutex)) {
@@ -401,18 +404,6 @@ void unit_assert_held(const uint32_t *id, enum unit_lock_want want,
 	if (!unit_lock_held(id, want))
 		unit_fail("lockdep_assert", "%s must be %s at %s", text,
 			  how[want], where);
-}
-
-unsigned long unit_class_count(const char *name)
-{
-	unsigned long n = 0;
-	uint32_t i;
-
-	for (i = 0; i < nr_locks && i < MAX_LOCKS; i++)
-		if (locks[i] && !strcmp(locks[i]->class->name, name))
-			n += __atomic_load_n(&locks[i]->taken,
-					     __ATOMIC_RELAXED);
-	return n;
 }
 
 unsigned long unit_irq_off(const char *where)

@@ -21,6 +21,7 @@ struct unit_class {
 	enum unit_lock_type type;
 	int nr;				/* 0: not registered yet */
 	unsigned int usage;		/* order.c: with interrupts on or in them */
+	unsigned long taken;		/* by all threads, contended or not */
 };
 
 #define UNIT_LOCK_INIT(idp, ty, text)					\
@@ -53,7 +54,7 @@ void unit_assert_held(const uint32_t *id, enum unit_lock_want want,
  */
 extern void (*unit_irq_handler)(void);
 
-/* Times a lock of a class with this name was taken, all threads. */
+/* Times a lock of the classes with this name was taken. */
 unsigned long unit_class_count(const char *name);
 
 /* order.c */

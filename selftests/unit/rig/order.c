@@ -185,3 +185,16 @@ void unit_order_acquire(struct unit_class *class, int subclass,
 	}
 	graph_unlock();
 }
+
+unsigned long unit_class_count(const char *name)
+{
+	unsigned long n = 0;
+
+	graph_lock();
+	for (int i = SUBCLASSES; i < nr_nodes; i += SUBCLASSES)
+		if (!strcmp(nodes[i]->name, name))
+			n += __atomic_load_n(&nodes[i]->taken,
+					     __ATOMIC_RELAXED);
+	graph_unlock();
+	return n;
+}

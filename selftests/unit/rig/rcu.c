@@ -17,6 +17,7 @@
 
 static struct unit_gp rcu = { .seq = 1 };
 static struct unit_gp *srcus[MAX_SRCU];
+static pthread_mutex_t srcus_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static unsigned long fence_word;
 
@@ -213,9 +214,11 @@ int unit_srcu_init(struct srcu_struct *s)
 {
 	s->gp = calloc(1, sizeof(*s->gp));
 	s->gp->seq = 1;
+	pthread_mutex_lock(&srcus_lock);
 	for (int i = 0; i < MAX_SRCU; i++)
 		if (!srcus[i]) {
 			srcus[i] = s->gp;
+			pthread_mutex_unlock(&srcus_lock);
 			return 0;
 		}
 	unit_fail("rig", "more than %d SRCU domains", MAX_SRCU);
@@ -224,12 +227,15 @@ int unit_srcu_init(struct srcu_struct *s)
 void unit_srcu_cleanup(struct srcu_struct *s, const char *where)
 {
 	for (int i = 0; i < UNIT_MAX_TASKS; i++)
-		if (s->gp->reader[i].since)
+		if (__atomic_load_n(&s->gp->reader[i].since,
+				    __ATOMIC_ACQUIRE))
 			unit_fail("srcu", "destroyed with a reader in it at %s",
 				  where);
+	pthread_mutex_lock(&srcus_lock);
 	for (int i = 0; i < MAX_SRCU; i++)
 		if (srcus[i] == s->gp)
 			srcus[i] = NULL;
+	pthread_mutex_unlock(&srcus_lock);
 	free(s->gp);
 	s->gp = NULL;
 }
@@ -256,12 +262,15 @@ bool unit_srcu_held(struct srcu_struct *s)
 
 bool unit_srcu_held_any(void)
 {
+	bool held = false;
+
+	pthread_mutex_lock(&srcus_lock);
 	for (int i = 0; i < MAX_SRCU; i++)
-		if (srcus[i] &&
-		    __atomic_load_n(&srcus[i]->reader[current->slot].nest,
-				    __ATOMIC_RELAXED) > 0)
-			return true;
-	return false;
+		held |= srcus[i] &&
+			__atomic_load_n(&srcus[i]->reader[current->slot].nest,
+					__ATOMIC_RELAXED) > 0;
+	pthread_mutex_unlock(&srcus_lock);
+	return held;
 }
 
 void unit_srcu_synchronize(struct srcu_struct *s, const char *where)

@@ -60,6 +60,8 @@ static inline struct gfn_to_pfn_cache *gpc_new(struct world *w)
 static inline void gpc_gone(struct gfn_to_pfn_cache *gpc)
 {
 	kvm_gpc_deactivate(gpc);
+	unit_lock_destroy(&gpc->lock.id, UNIT_HERE);
+	mutex_destroy(&gpc->refresh_lock);
 	free(gpc);
 }
 
