@@ -4,7 +4,7 @@
 
 /**
  * struct gfn_to_pfn_cache - a guest or user page the kernel keeps mapped
- * @generation: memslots generation for which @gpa was last seen to mean @uhva.
+ * @slots_seen: memslots generation for which @gpa was last seen to mean @uhva.
  *	Only a hint that spares the lookup; written with @lock held in any mode
  * @gpa: guest address, or INVALID_GPA for a cache addressed by @uhva alone.
  *	Protected by @lock
@@ -13,7 +13,7 @@
  * @memslot: always NULL: the slot is looked up where it is needed. Here only
  *	because the stock inline in <linux/kvm_host.h> names it
  * @kvm: the VM, immutable after kvm_gpc_init()
- * @list: ring of the caches on the same page. Protected by the index's xa_lock
+ * @ring: of the caches on the same page. Protected by the index's xa_lock
  * @lock: readers access the page through @khva under it, from any context, hard
  *	interrupts included; held for write only to change the fields it protects
  * @refresh_lock: serialises activation, refresh and deactivation of one cache.
@@ -45,20 +45,17 @@
  * is padding there; overlay/include/linux/kvm_types.h asserts both.
  */
 struct gfn_to_pfn_cache {
-	u64 generation;
+	u64 slots_seen;
 	gpa_t gpa;
 	unsigned long uhva;
 	struct kvm_memory_slot *memslot;
 	struct kvm *kvm;
-	struct list_head list;
+	struct list_head ring;
 	rwlock_t lock;
 	struct mutex refresh_lock;
 	void *khva;
 	kvm_pfn_t pfn;
-	bool active;
-	bool valid;
-	bool stale;
-	bool indexed;
+	bool active, valid, stale, indexed;
 	pid_t gup_pid;
 };
 

@@ -25,6 +25,9 @@ static void gpc_index_count(struct gpc_manager *m, unsigned long uhva, int by)
 {
 	u16 *count = gpc_on_page(m, uhva >> PAGE_SHIFT);
 
+	/* Run state, which may straddle two pages, clock, time, info: five. */
+	BUILD_BUG_ON(5 * KVM_MAX_VCPUS + 1 > U16_MAX);
+
 	WRITE_ONCE(*count, *count + by);
 	m->stats.caches += by;
 }
@@ -50,7 +53,7 @@ int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 		xas_lock(&xas);
 		head = xas_load(&xas);
 		if (head) {
-			list_add_tail(&gpc->list, &head->list);
+			list_add_tail(&gpc->ring, &head->ring);
 		} else {
 			xas_store(&xas, gpc);
 			xas_set_mark(&xas, GPC_INDEXED);
@@ -60,7 +63,7 @@ int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 			refcount_inc(&m->users);
 		}
 		xas_unlock(&xas);
-	} while (xas_nomem(&xas, GFP_KERNEL_ACCOUNT));
+	} while (xas_nomem(&xas, GFP_KERNEL));
 
 	gpc->indexed = !xas_error(&xas);
 
@@ -86,12 +89,12 @@ void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 	xas_lock(&xas);
 	if (xas_load(&xas) == gpc) {
 		/* A page keeps its mark when one head replaces another. */
-		if (list_empty(&gpc->list))
+		if (list_empty(&gpc->ring))
 			xas_store(&xas, NULL);
 		else
-			xas_store(&xas, list_next_entry(gpc, list));
+			xas_store(&xas, list_next_entry(gpc, ring));
 	}
-	list_del_init(&gpc->list);
+	list_del_init(&gpc->ring);
 	gpc_index_count(m, gpc->uhva, -1);
 	xas_unlock(&xas);
 
@@ -174,7 +177,7 @@ void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 		gpc = head;
 		do {
 			m->stats.hits += gpc_invalidate(gpc);
-			gpc = list_next_entry(gpc, list);
+			gpc = list_next_entry(gpc, ring);
 		} while (gpc != head);
 
 		if (++pages % GPC_INVALIDATE_BATCH == 0) {

@@ -46,11 +46,6 @@ static void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
 	write_unlock_irq(&gpc->lock);
 }
 
-static bool gpc_quiet(struct gpc_manager *m, unsigned long uhva, bool *dead)
-{
-	return !gpc_inflight_overlaps(m, uhva, dead);
-}
-
 /*
  * Clear stale, then see to it that no invalidation that came before is still at
  * work on the page. What comes later sets stale again.
@@ -63,12 +58,12 @@ static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 
 	for (;;) {
 		gpc_set_stale(gpc, false);
-		if (gpc_quiet(m, gpc->uhva, &dead))
+		if (!gpc_must_wait(m, gpc->uhva, &dead))
 			return dead ? -EFAULT : 0;
 
 		atomic_long_inc(&m->stats.waits);
 		if (wait_event_killable(m->wait,
-					gpc_quiet(m, gpc->uhva, &dead)))
+					!gpc_must_wait(m, gpc->uhva, &dead)))
 			return -EINTR;
 	}
 }
@@ -82,12 +77,41 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 	ok = !gpc->stale;
 	if (ok) {
 		gpc->pfn = pfn;
-		gpc->khva = khva + offset_in_page(gpc->uhva);
+		gpc->khva = (void *)((unsigned long)khva & PAGE_MASK) +
+			    offset_in_page(gpc->uhva);
 		gpc->valid = true;
 	}
 	write_unlock_irq(&gpc->lock);
 
 	return ok;
+}
+
+/*
+ * Resolve the address of a cache to a page, with a reference to it.
+ *
+ * A kthread has only borrowed the address space, so the pages must be kept there
+ * meanwhile; and not for longer, since their going is what would wake it. It
+ * leaves the last of them to be put by somebody who holds no locks.
+ */
+static kvm_pfn_t gpc_resolve(struct gpc_manager *m,
+			     struct gfn_to_pfn_cache *gpc)
+{
+	struct mm_struct *mm = gpc->kvm->mm;
+	bool borrowed = current->flags & PF_KTHREAD;
+	kvm_pfn_t pfn;
+
+	if (borrowed && !mmget_not_zero(mm))
+		return KVM_PFN_ERR_FAULT;
+
+	WRITE_ONCE(gpc->gup_pid, current->pid);
+	pfn = hva_to_pfn(gpc->uhva, false, false, NULL, true, NULL);
+	WRITE_ONCE(gpc->gup_pid, 0);
+	atomic_long_inc(&m->stats.gups);
+
+	if (borrowed)
+		mmput_async(mm);
+
+	return pfn;
 }
 
 /**
@@ -110,8 +134,6 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 	    kvm_pfn_t old_pfn, void *old_khva)
 {
-	struct mm_struct *mm = gpc->kvm->mm;
-	bool borrowed = current->flags & PF_KTHREAD;
 	kvm_pfn_t pfn, mapped = old_pfn;
 	void *khva = old_khva;
 	bool done = false;
@@ -120,22 +142,12 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 	lockdep_assert_held(&gpc->refresh_lock);
 	might_sleep();
 
-	/* A kthread's mm keeps its pages only for as long as it has users. */
-	if (current->mm != mm || (borrowed && !mmget_not_zero(mm))) {
-		gpc_unmap(mapped, khva);
-		return -EFAULT;
-	}
-
-	while (!done) {
-		r = gpc_arm(m, gpc);
+	do {
+		r = current->mm == gpc->kvm->mm ? gpc_arm(m, gpc) : -EFAULT;
 		if (r)
 			break;
 
-		WRITE_ONCE(gpc->gup_pid, current->pid);
-		pfn = hva_to_pfn(gpc->uhva, false, false, NULL, true, NULL);
-		WRITE_ONCE(gpc->gup_pid, 0);
-		atomic_long_inc(&m->stats.gups);
-
+		pfn = gpc_resolve(m, gpc);
 		if (is_error_noslot_pfn(pfn)) {
 			r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
 			break;
@@ -145,33 +157,27 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 			gpc_unmap(mapped, khva);
 			khva = gpc_map_pfn(pfn);
 			mapped = khva ? pfn : KVM_PFN_ERR_FAULT;
-			r = khva ? 0 : -EFAULT;
 		}
-
-		if (!r) {
-			khva = (void *)((unsigned long)khva & PAGE_MASK);
+		if (khva)
 			done = gpc_commit(gpc, pfn, khva);
-		}
+		else
+			r = -EFAULT;
 
 		/* Not pinned: only the notifier keeps the page ours. */
 		kvm_release_pfn_clean(pfn);
-		if (r || done)
-			break;
 
-		atomic_long_inc(&m->stats.raced);
-		if (fatal_signal_pending(current)) {
-			r = -EINTR;
-			break;
+		if (!r && !done) {
+			atomic_long_inc(&m->stats.raced);
+			if (fatal_signal_pending(current))
+				r = -EINTR;
+			cond_resched();
 		}
-		cond_resched();
-	}
+	} while (!r && !done);
 
 	if (!done) {
 		gpc_set_stale(gpc, true);
 		gpc_unmap(mapped, khva);
 	}
-	if (borrowed)
-		mmput(mm);
 
 	return r;
 }

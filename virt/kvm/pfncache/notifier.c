@@ -20,7 +20,8 @@
  * invalidation listed later finds the cache and clears the way for its pages; one
  * listed earlier is waited for. No sequence count is involved, so nothing depends
  * on whether a memslot covers the address, and a range that does not overlap is
- * never waited for nor retried for.
+ * not waited for, nor retried for. (Of more than GPC_INFLIGHT_MAX invalidations at
+ * once, the excess is known by its hull.)
  */
 #include "pfncache.h"
 #include "../kvm_mm.h"
@@ -29,15 +30,24 @@ static void gpc_inflight_add(struct gpc_manager *m, unsigned long start,
 			     unsigned long end)
 {
 	struct gpc_inflight *f = &m->inflight;
+	struct gpc_inflight_range *r;
 
 	raw_spin_lock(&f->lock);
 	f->nr_events++;
 	if (likely(f->nr < GPC_INFLIGHT_MAX)) {
-		f->range[f->nr].start = start;
-		f->range[f->nr].end = end;
-		f->nr++;
+		r = &f->range[f->nr++];
+		r->start = start;
+		r->end = end;
+		r->waited = false;
+	} else if (f->nr_unlisted++) {
+		r = &f->unlisted;
+		r->start = min(r->start, start);
+		r->end = max(r->end, end);
 	} else {
-		f->nr_unlisted++;
+		r = &f->unlisted;
+		r->start = start;
+		r->end = end;
+		r->waited = false;
 	}
 	raw_spin_unlock(&f->lock);
 }
@@ -46,6 +56,7 @@ static void gpc_inflight_del(struct gpc_manager *m, unsigned long start,
 			     unsigned long end)
 {
 	struct gpc_inflight *f = &m->inflight;
+	bool wake = false;
 	unsigned int i;
 
 	raw_spin_lock(&f->lock);
@@ -53,46 +64,59 @@ static void gpc_inflight_del(struct gpc_manager *m, unsigned long start,
 	for (i = f->nr; i-- > 0; )
 		if (f->range[i].start == start && f->range[i].end == end)
 			break;
-	if (likely(i < f->nr))
+	if (likely(i < f->nr)) {
+		wake = f->range[i].waited;
 		f->range[i] = f->range[--f->nr];
-	else if (!WARN_ON_ONCE(!f->nr_unlisted))
-		f->nr_unlisted--;
+	} else if (!WARN_ON_ONCE(!f->nr_unlisted)) {
+		wake = !--f->nr_unlisted && f->unlisted.waited;
+	}
 	raw_spin_unlock(&f->lock);
 
-	/*
-	 * A refresh queues itself before it looks at the list. If it looked
-	 * before the range left, it was queued before we took the lock.
-	 */
-	if (waitqueue_active(&m->wait))
+	/* Whoever marked the range was on the queue, or looks again there. */
+	if (unlikely(wake))
 		wake_up_all(&m->wait);
 }
 
+static bool gpc_inflight_overlaps(struct gpc_inflight_range *r,
+				  unsigned long first, unsigned long last)
+{
+	if (r->start > last || r->end <= first)
+		return false;
+
+	r->waited = true;
+
+	return true;
+}
+
 /**
- * gpc_inflight_overlaps - ask whether a page is being invalidated
+ * gpc_must_wait - ask whether a page is being invalidated
  * @m: the VM's caches
  * @uhva: any user address in the page
  * @dead: set if the address space is gone, in which case the answer is false
  *
- * Context: any; in hard-irq context of no use.
+ * If the answer is yes, the end of the invalidation wakes @m->wait.
+ *
+ * Context: process context.
  */
-bool gpc_inflight_overlaps(struct gpc_manager *m, unsigned long uhva,
-			   bool *dead)
+bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead)
 {
 	struct gpc_inflight *f = &m->inflight;
 	unsigned long first = uhva & PAGE_MASK;
 	unsigned long last = first + (PAGE_SIZE - 1);
-	bool overlaps;
+	bool wait = false;
 	unsigned int i;
 
 	raw_spin_lock(&f->lock);
 	*dead = f->dead;
-	overlaps = f->nr_unlisted;
-	for (i = 0; i < f->nr && !overlaps; i++)
-		overlaps = f->range[i].start <= last &&
-			   f->range[i].end > first;
+	if (!f->dead) {
+		if (unlikely(f->nr_unlisted))
+			wait = gpc_inflight_overlaps(&f->unlisted, first, last);
+		for (i = 0; i < f->nr && !wait; i++)
+			wait = gpc_inflight_overlaps(&f->range[i], first, last);
+	}
 	raw_spin_unlock(&f->lock);
 
-	return overlaps && !*dead;
+	return wait;
 }
 
 /**
@@ -161,7 +185,7 @@ void gpc_manager_put(struct gpc_manager *m)
 
 	list_del(&m->anchor);
 	xa_destroy(&m->index);
-	kfree(m);
+	kvfree(m);
 }
 
 /**
@@ -181,7 +205,7 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 	struct gpc_manager *m;
 	int r;
 
-	m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
+	m = kvzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
 	if (!m)
 		return -ENOMEM;
 
@@ -191,7 +215,7 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 	m->ops.invalidate_range_end = kvm_gpc_invalidate_range_end;
 	m->ops.release = kvm_gpc_release;
 	refcount_set(&m->users, 1);
-	xa_init(&m->index);
+	xa_init_flags(&m->index, XA_FLAGS_ACCOUNT);
 	raw_spin_lock_init(&m->inflight.lock);
 	init_waitqueue_head(&m->wait);
 	list_add(&m->anchor, &kvm->gpc_list);
@@ -222,5 +246,6 @@ void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
 	struct gpc_manager *m = container_of(mn->ops, struct gpc_manager, ops);
 
 	mmu_notifier_unregister(mn, mm);
+	mn->ops = m->base;
 	gpc_manager_put(m);
 }

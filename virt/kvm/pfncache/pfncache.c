@@ -48,7 +48,7 @@ void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm)
 {
 	rwlock_init(&gpc->lock);
 	mutex_init(&gpc->refresh_lock);
-	INIT_LIST_HEAD(&gpc->list);
+	INIT_LIST_HEAD(&gpc->ring);
 	gpc->kvm = kvm;
 	gpc->gpa = INVALID_GPA;
 	gpc->uhva = KVM_HVA_ERR_BAD;
@@ -72,7 +72,7 @@ static bool gpc_follow_slots(struct gfn_to_pfn_cache *gpc,
 	if (gpc_gpa_to_uhva(slots, gpc->gpa) != gpc->uhva)
 		return false;
 
-	WRITE_ONCE(gpc->generation, generation);
+	WRITE_ONCE(gpc->slots_seen, generation);
 	if (m)
 		atomic_long_inc(&m->stats.slots_followed);
 
@@ -106,7 +106,7 @@ bool kvm_gpc_check(struct gfn_to_pfn_cache *gpc, unsigned long len)
 
 	slots = kvm_memslots(gpc->kvm);
 	generation = READ_ONCE(slots->generation);
-	if (likely(READ_ONCE(gpc->generation) == generation))
+	if (likely(READ_ONCE(gpc->slots_seen) == generation))
 		return true;
 
 	return gpc_follow_slots(gpc, slots, generation);
@@ -143,7 +143,7 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 	gpc->gpa = gpa;
 	if (gpc->valid && !moved) {
 		gpc->uhva = uhva;
-		gpc->generation = generation;
+		gpc->slots_seen = generation;
 		gpc->khva = (void *)((unsigned long)gpc->khva & PAGE_MASK) +
 			    offset_in_page(uhva);
 		write_unlock_irq(&gpc->lock);
@@ -163,7 +163,7 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 
 	write_lock_irq(&gpc->lock);
 	gpc->uhva = uhva;
-	gpc->generation = generation;
+	gpc->slots_seen = generation;
 	write_unlock_irq(&gpc->lock);
 
 	if (!m || kvm_is_error_hva(uhva))
@@ -201,7 +201,8 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
  *	is the VM's.
  * Return: 0; -EINVAL if the cache is not active or @len leaves its page; -EFAULT
  *	if there is no such page to write to (the cache stays active, and a later
- *	refresh may succeed); -ENOMEM; -EINTR for a fatal signal.
+ *	refresh may succeed); -ENOMEM if the page is a new one and cannot be
+ *	indexed; -EINTR for a fatal signal.
  */
 int kvm_gpc_refresh(struct gfn_to_pfn_cache *gpc, unsigned long len)
 {
@@ -250,8 +251,9 @@ static int gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
  *
  * Context: as for kvm_gpc_refresh().
  * Return: 0; -EINVAL for a bad address or length, with nothing changed; -EIO for
- *	a bug; otherwise as for kvm_gpc_refresh(), the cache then being active, so
- *	that it comes to life once the guest address has memory.
+ *	a bug; -EINTR for a fatal signal, perhaps with nothing changed; otherwise
+ *	as for kvm_gpc_refresh(), the cache then being active, so that it comes
+ *	to life once the guest address has memory.
  */
 int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long len)
 {

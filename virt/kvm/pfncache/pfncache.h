@@ -14,11 +14,23 @@
 #include <linux/xarray.h>
 
 /*
- * Invalidations of one address space that are listed by range at a time. One
- * task has one in flight, so this is a number of tasks unmapping at once; more
- * are counted, and taken to overlap everything while they last.
+ * Invalidations of one address space that are listed one by one. One task has
+ * about one in flight, so this is a number of tasks unmapping at once; what is
+ * beyond it is known by its hull only.
  */
 #define GPC_INFLIGHT_MAX	64
+
+/**
+ * struct gpc_inflight_range - an invalidation between its start and its end
+ * @start: user address
+ * @end: user address, exclusive
+ * @waited: a refresh has seen that this overlaps its page, and may be asleep
+ */
+struct gpc_inflight_range {
+	unsigned long start;
+	unsigned long end;
+	bool waited;
+};
 
 /**
  * struct gpc_inflight - the invalidations between their start and their end
@@ -29,8 +41,9 @@
  * @nr_unlisted: invalidations for which @range had no room
  * @nr_events: invalidations seen so far
  * @dead: the address space is gone; nothing can be resolved any more
- * @range: the addresses, user virtual, @end exclusive. Equal ranges are
- *	interchangeable, which is what lets an end find its start
+ * @unlisted: covers all of the @nr_unlisted, and what lies between them
+ * @range: the others. Equal ranges are interchangeable, which is what lets an
+ *	end find its start
  */
 struct gpc_inflight {
 	raw_spinlock_t lock;
@@ -38,10 +51,8 @@ struct gpc_inflight {
 	unsigned long nr_unlisted;
 	unsigned long nr_events;
 	bool dead;
-	struct {
-		unsigned long start;
-		unsigned long end;
-	} range[GPC_INFLIGHT_MAX];
+	struct gpc_inflight_range unlisted;
+	struct gpc_inflight_range range[GPC_INFLIGHT_MAX];
 };
 
 /*
@@ -49,7 +60,7 @@ struct gpc_inflight {
  * of whose pages counts any needs no look at the index; a range of more pages than
  * %GPC_PAGES_ASKED is looked up at once.
  */
-#define GPC_PAGE_COUNTS		2048
+#define GPC_PAGE_COUNTS		16384
 #define GPC_PAGES_ASKED		4
 
 /**
@@ -87,8 +98,7 @@ struct gpc_stats {
  *	of them, the others in the ring of its list. Every entry carries
  *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
  * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
- *	index's xa_lock, asked without. A VM has at most five caches per vCPU and
- *	one more, so that 16 bits suffice
+ *	index's xa_lock, asked without
  * @inflight: see &struct gpc_inflight
  * @wait: refreshes waiting for an overlapping invalidation to end
  * @stats: see &struct gpc_stats
@@ -128,8 +138,7 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
 				     struct mm_struct *mm);
 void gpc_manager_put(struct gpc_manager *m);
-bool gpc_inflight_overlaps(struct gpc_manager *m, unsigned long uhva,
-			   bool *dead);
+bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead);
 
 /* index.c */
 int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc);

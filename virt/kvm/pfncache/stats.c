@@ -15,9 +15,9 @@ static int gpc_stats_show(struct seq_file *s, void *unused)
 	struct gpc_stats *st = &m->stats;
 
 	/* Counters of a running VM: each is right, together they are a blur. */
-	seq_printf(s, "caches %lu\n", data_race(st->caches));
-	seq_printf(s, "invalidations %lu\n", data_race(m->inflight.nr_events));
-	seq_printf(s, "hits %lu\n", data_race(st->hits));
+	seq_printf(s, "caches %lu\n", READ_ONCE(st->caches));
+	seq_printf(s, "invalidations %lu\n", READ_ONCE(m->inflight.nr_events));
+	seq_printf(s, "hits %lu\n", READ_ONCE(st->hits));
 	seq_printf(s, "refreshes %ld\n", atomic_long_read(&st->refreshes));
 	seq_printf(s, "page_resolutions %ld\n", atomic_long_read(&st->gups));
 	seq_printf(s, "waits %ld\n", atomic_long_read(&st->waits));
