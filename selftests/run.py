@@ -24,7 +24,8 @@ from results import Case, Suite, UsageError  # noqa: E402
 USAGE, RIG = 2, 3
 HOSTS = ("amd",)
 EMULATORS = 2           # side by side, if there are as many CPUs
-SILENCE = 600           # seconds without a word from a host: it is lost
+SILENCE = 600           # seconds without a word from a host, and this many
+SLOWNESS = 20           # times its cost of the case: the host is lost
 QUIET = 60              # seconds after which we say what is being done
 TRIES = 2               # a case that loses the emulator is run again once
 HUGE_PAGES = 200        # for the tests of guest memory
@@ -107,7 +108,7 @@ def make_payload(directory, cases):
     with open(f"{directory}/list", "w", encoding="utf-8") as f:
         for c in cases:
             f.write("\t".join((c.name, str(c.timeout), c.setup or "-",
-                               c.command())) + "\n")
+                               "/payload/" + c.command())) + "\n")
     for program in {c.program for c in cases}:
         for where in ("ours", "upstream", "upstream/x86_64"):
             path = f"{programs}/{where}/{program}"
@@ -169,7 +170,9 @@ class Boot:
 
     def watch(self, p):
         while p.poll() is None:
-            if time.monotonic() - self.heard > SILENCE:
+            case = self.lane.cases.get(self.current)
+            patience = SILENCE + (SLOWNESS * case.cost if case else 0)
+            if time.monotonic() - self.heard > patience:
                 p.terminate()
                 return
             time.sleep(1)
