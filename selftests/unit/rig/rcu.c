@@ -9,7 +9,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <linux/bitops.h>
 #include <linux/types.h>
+#include <asm/barrier.h>
 #include "rig/rcu.h"
 #include "rig/mem.h"
 
@@ -47,11 +49,44 @@ void *unit_dereference(void **p)
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
 
+/*
+ * The XArray's file is not instrumented: it reads marks by the word, plainly, while
+ * others change them. So that a reader can be ordered after what it does not find
+ * any more, every change of the tree counts as a release that a later acquiring
+ * fence of the reader pairs with.
+ */
+void unit_publish_node(void **p, void *v)
+{
+	unit_fence_release();
+	unit_publish(p, v);
+}
+
 void *unit_dereference_node(void **p)
 {
 	if (unit_mutants.find_blind && current->notifier)
 		return NULL;
 	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+bool unit_test_bit(unsigned long nr, const unsigned long *p);
+void unit_set_bit(unsigned long nr, unsigned long *p);
+void unit_clear_bit(unsigned long nr, unsigned long *p);
+
+bool unit_test_bit(unsigned long nr, const unsigned long *p)
+{
+	return __atomic_load_n(p + BIT_WORD(nr), __ATOMIC_RELAXED) &
+	       BIT_MASK(nr);
+}
+
+void unit_set_bit(unsigned long nr, unsigned long *p)
+{
+	__atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr), __ATOMIC_RELAXED);
+}
+
+void unit_clear_bit(unsigned long nr, unsigned long *p)
+{
+	unit_fence_release();
+	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 
 static void gp_lock(struct unit_gp *gp)

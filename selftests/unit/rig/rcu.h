@@ -38,6 +38,7 @@ bool unit_srcu_held_any(void);
 void unit_srcu_synchronize(struct srcu_struct *s, const char *where);
 
 void unit_publish(void **p, void *v);
+void unit_publish_node(void **p, void *v);
 void *unit_dereference(void **p);
 void *unit_dereference_node(void **p);
 

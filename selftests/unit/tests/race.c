@@ -345,6 +345,39 @@ void race_run(const struct race *race, struct race_result *result)
 		 total.moves, total.births, total.slot_changes, total.gups);
 }
 
+static bool departed;
+
+static void last_reader(void *arg)
+{
+	struct gfn_to_pfn_cache *gpc = arg;
+
+	EXPECT(look(gpc, false, 1));
+	kvm_gpc_deactivate(gpc);
+	/* Relaxed: no order but what the caches make. */
+	__atomic_store_n(&departed, true, __ATOMIC_RELAXED);
+}
+
+/*
+ * The page is zapped by a task that finds no cache any more. That it finds none
+ * must order it after the last access; only ThreadSanitizer can tell.
+ */
+TEST(race_departed, "race: an unmap that finds the cache gone comes after its last access")
+{
+	struct gfn_to_pfn_cache *gpc;
+	struct unit_thread *t;
+
+	world_begin(&w);
+	gpc = gpc_new(&w);
+	EXPECT_EQ(activate_hva(gpc, FREE_HVA, 8), 0);
+	t = unit_thread_start("reader", w.mm, last_reader, gpc);
+	while (!__atomic_load_n(&departed, __ATOMIC_RELAXED))
+		unit_relax();
+	unit_mm_zap(w.mm, FREE_HVA, FREE_HVA + PAGE_SIZE);
+	unit_thread_join(t);
+	gpc_gone(gpc);
+	world_end(&w);
+}
+
 TEST(race_readers, "race: readers and hard interrupts against unmaps")
 {
 	struct race_result r;

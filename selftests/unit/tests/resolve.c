@@ -169,11 +169,11 @@ TEST_RT(res_cow_always, "resolve: a page that is copied at every resolution is n
 {
 	world_begin(&w);
 	gpc = gpc_new(&w);
-	unit_mm_set_cow(w.mm, FREE_HVA, true);
-	EXPECT_EQ(activate_hva(gpc, FREE_HVA, 8), 0);
+	unit_mm_set_cow(w.mm, SLOT_HVA, true);
+	EXPECT_EQ(activate(gpc, SLOT_GPA, 8), 0);
 	EXPECT(usable(gpc));
 	EXPECT_EQ(w.mm->gups, 1);
-	unit_mm_zap(w.mm, FREE_HVA, FREE_HVA + PAGE_SIZE);
+	unit_mm_zap(w.mm, SLOT_HVA, SLOT_HVA + PAGE_SIZE);
 	EXPECT_EQ(refresh(gpc, 8), 0);
 	EXPECT(usable(gpc));
 	EXPECT_EQ(w.mm->gups, 2);
@@ -231,7 +231,8 @@ TEST_RT(res_memremap, "resolve: a mapping that invalidates its own page is no li
 	gpc = gpc_new(&w);
 	times = 0;
 	w.mm->in_memremap = memremap_notifies;
-	EXPECT_EQ(activate_hva(gpc, IO_HVA + PAGE_SIZE, 8), 0);
+	unit_slot_set(w.kvm, 1, IO_GFN, IO_PAGES, IO_HVA, 0);
+	EXPECT_EQ(activate(gpc, (IO_GFN + 1) << PAGE_SHIFT, 8), 0);
 	EXPECT(usable(gpc));
 	EXPECT_EQ(times, 1);
 	EXPECT_EQ(w.mm->maps, 1);

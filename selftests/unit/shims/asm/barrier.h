@@ -22,6 +22,7 @@ void unit_fence_acquire(void);
 #define smp_store_release(p, v) \
 	do { unit_tick(UNIT_ONCE); \
 	     __atomic_store_n((p), (v), __ATOMIC_RELEASE); } while (0)
+#define smp_acquire__after_ctrl_dep() smp_rmb()
 #define smp_store_mb(var, val) \
 	do { WRITE_ONCE(var, val); smp_mb(); } while (0)
 

@@ -17,6 +17,15 @@ static inline int ilog2(unsigned long x)
 {
 	return 63 - __builtin_clzl(x);
 }
+/* The XArray's marks are changed in rig/rcu.c: see unit_publish_node(). */
+#ifdef UNIT_XARRAY
+bool unit_test_bit(unsigned long nr, const unsigned long *p);
+void unit_set_bit(unsigned long nr, unsigned long *p);
+void unit_clear_bit(unsigned long nr, unsigned long *p);
+#define test_bit	unit_test_bit
+#define set_bit		unit_set_bit
+#define clear_bit	unit_clear_bit
+#else
 static inline bool test_bit(unsigned long nr, const unsigned long *p)
 {
 	return __atomic_load_n(p + BIT_WORD(nr), __ATOMIC_RELAXED) &
@@ -30,6 +39,7 @@ static inline void clear_bit(unsigned long nr, unsigned long *p)
 {
 	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
 }
+#endif
 static inline bool test_and_set_bit(unsigned long nr, unsigned long *p)
 {
 	return __atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr),

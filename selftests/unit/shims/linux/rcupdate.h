@@ -23,18 +23,24 @@
 #define kfree_rcu_mightsleep(p) \
 	do { void *__p = (p); synchronize_rcu(); kfree(__p); } while (0)
 
-/* The XArray's own steps can be told apart, for a planted bug. */
+/* The XArray's own steps are told apart: see rig/rcu.c. */
 #ifdef UNIT_XARRAY
 #define UNIT_DEREFERENCE	unit_dereference_node
+#define UNIT_PUBLISH		unit_publish_node
 #else
 #define UNIT_DEREFERENCE	unit_dereference
+#define UNIT_PUBLISH		unit_publish
 #endif
 
+#ifdef UNIT_XARRAY
+#define RCU_INIT_POINTER(p, v)	rcu_assign_pointer(p, v)
+#else
 #define RCU_INIT_POINTER(p, v)	WRITE_ONCE(p, v)
+#endif
 #define RCU_INITIALIZER(v)	(v)
 #define rcu_assign_pointer(p, v) \
 	do { unit_tick(UNIT_ONCE); \
-	     unit_publish((void *)&(p), (void *)(v)); } while (0)
+	     UNIT_PUBLISH((void *)&(p), (void *)(v)); } while (0)
 #define rcu_dereference_raw(p) \
 	({ unit_tick(UNIT_DEREF); \
 	   (typeof(p))UNIT_DEREFERENCE((void *)&(p)); })
