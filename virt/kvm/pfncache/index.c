@@ -28,7 +28,11 @@ static void gpc_index_count(struct gpc_manager *m, unsigned long uhva, int by)
 	/* Run state, which may straddle two pages, clock, time, info: five. */
 	BUILD_BUG_ON(5 * KVM_MAX_VCPUS + 1 > U16_MAX);
 
-	WRITE_ONCE(*count, *count + by);
+	/*
+	 * Pairs with smp_load_acquire() in gpc_index_any(): the last access
+	 * through a cache that leaves before the return of whoever finds none.
+	 */
+	smp_store_release(count, *count + by);
 	m->stats.caches += by;
 }
 
@@ -120,12 +124,19 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
 	unsigned long last = (end - 1) >> PAGE_SHIFT;
 
 	if (last - page < GPC_PAGES_ASKED) {
-		while (!READ_ONCE(*gpc_on_page(m, page)))
+		/* Pairs with smp_store_release() in gpc_index_count(). */
+		while (!smp_load_acquire(gpc_on_page(m, page)))
 			if (page++ == last)
 				return false;
 	}
 
-	return xa_find(&m->index, &page, last, GPC_INDEXED);
+	if (xa_find(&m->index, &page, last, GPC_INDEXED))
+		return true;
+
+	/* As above; pairs with the index's rcu_assign_pointer(). */
+	smp_acquire__after_ctrl_dep();
+
+	return false;
 }
 
 /*
@@ -144,13 +155,15 @@ static bool gpc_invalidate(struct gfn_to_pfn_cache *gpc)
 {
 	bool hit;
 
-	if (READ_ONCE(gpc->stale) || READ_ONCE(gpc->gup_pid) == current->pid)
+	/* Pairs with smp_store_release() in gpc_set_stale(). */
+	if (smp_load_acquire(&gpc->stale) ||
+	    READ_ONCE(gpc->gup_pid) == current->pid)
 		return false;
 
 	write_lock_irq(&gpc->lock);
 	hit = !gpc->stale;
 	gpc->valid = false;
-	WRITE_ONCE(gpc->stale, true);
+	gpc_set_stale(gpc, true);
 	write_unlock_irq(&gpc->lock);
 
 	return hit;

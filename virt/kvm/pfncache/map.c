@@ -39,10 +39,10 @@ void gpc_unmap(kvm_pfn_t pfn, void *khva)
 		memunmap((void *)((unsigned long)khva & PAGE_MASK));
 }
 
-static void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
+static void gpc_lock_and_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
 {
 	write_lock_irq(&gpc->lock);
-	WRITE_ONCE(gpc->stale, stale);
+	gpc_set_stale(gpc, stale);
 	write_unlock_irq(&gpc->lock);
 }
 
@@ -57,7 +57,7 @@ static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 	bool dead;
 
 	for (;;) {
-		gpc_set_stale(gpc, false);
+		gpc_lock_and_set_stale(gpc, false);
 		if (!gpc_must_wait(m, gpc->uhva, &dead))
 			return dead ? -EFAULT : 0;
 
@@ -175,7 +175,7 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 	} while (!r && !done);
 
 	if (!done) {
-		gpc_set_stale(gpc, true);
+		gpc_lock_and_set_stale(gpc, true);
 		gpc_unmap(mapped, khva);
 	}
 

@@ -150,7 +150,7 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 		return 0;
 	}
 	gpc->valid = false;
-	WRITE_ONCE(gpc->stale, true);
+	gpc_set_stale(gpc, true);
 	old_pfn = gpc->pfn;
 	old_khva = gpc->khva;
 	gpc->pfn = KVM_PFN_ERR_FAULT;
@@ -302,7 +302,7 @@ void kvm_gpc_deactivate(struct gfn_to_pfn_cache *gpc)
 		write_lock_irq(&gpc->lock);
 		gpc->active = false;
 		gpc->valid = false;
-		WRITE_ONCE(gpc->stale, true);
+		gpc_set_stale(gpc, true);
 		old_pfn = gpc->pfn;
 		old_khva = gpc->khva;
 		gpc->pfn = KVM_PFN_ERR_FAULT;

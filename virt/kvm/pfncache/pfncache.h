@@ -132,6 +132,18 @@ static inline struct gpc_manager *gpc_manager(struct kvm *kvm)
 					anchor);
 }
 
+/*
+ * Pairs with smp_load_acquire() in gpc_invalidate(): the last access of a reader
+ * before the return of an invalidation that finds the cache stale already.
+ * @gpc->lock is held for write.
+ */
+static inline void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
+{
+	lockdep_assert_held_write(&gpc->lock);
+
+	smp_store_release(&gpc->stale, stale);
+}
+
 /* notifier.c */
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 				  struct mm_struct *mm);
