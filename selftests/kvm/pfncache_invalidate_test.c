@@ -285,9 +285,9 @@ TEST_F(cache, copy_on_write_is_obeyed)
 
 /* ------------------------------------------------------------------------ */
 
-#define CPUS		1024	/* four caches each */
-#define AREA		256	/* a vCPU's areas: 16 fit a page */
-#define MANY_PAGES	(CPUS / 8)
+#define CPUS		1024	/* four caches each, each on a page of its own */
+#define MANY_PAGES	(4 * CPUS)
+#define FAR		(1UL << 40)	/* between the two mappings measured */
 #define ROUNDS		3
 #define EVENTS		64	/* each on a page of its own */
 
@@ -309,7 +309,13 @@ FIXTURE_SETUP(many)
 	self->guest = xvm_anon(MANY_PAGES + EVENTS);
 	memset(self->guest, 0, MANY_PAGES * XVM_PAGE);
 	self->spare = self->guest + MANY_PAGES * XVM_PAGE;
-	self->other = xvm_anon(EVENTS);
+	/* Alike in all but the highest bits, should anybody hash addresses. */
+	self->other = mmap(self->guest - FAR, EVENTS * XVM_PAGE,
+			   PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
+			   -1, 0);
+	ASSERT_EQ(self->guest - FAR, self->other);
+	madvise(self->other, EVENTS * XVM_PAGE, MADV_NOHUGEPAGE);
 	xvm_create(&self->vm, false);
 	xvm_slot(&self->vm, 0, 0, 0, (MANY_PAGES + EVENTS) * XVM_PAGE,
 		 self->guest);
@@ -324,26 +330,30 @@ FIXTURE_TEARDOWN(many)
 	close(self->probe);
 }
 
-/*
- * Four caches for each vCPU: vcpu_info, vcpu_time_info, and a runstate area that
- * lies across two pages and so takes two.
- */
+/* Guest addresses of the areas of vCPU @i: a page for each cache. */
+static uint64_t vcpu_info_at(int i)
+{
+	return (uint64_t)i * 4 * XVM_PAGE;
+}
+
+/* Across two pages, and so two caches. */
+static uint64_t runstate_at(int i)
+{
+	return vcpu_info_at(i) + 3 * XVM_PAGE - XEN_RUNSTATE_SIZE / 2;
+}
+
 static void many_activate(struct xvm *vm, bool on)
 {
 	const uint64_t off = KVM_XEN_INVALID_GPA;
-	uint64_t page, edge;
 	int i, r;
 
 	for (i = 0; i < CPUS; i++) {
-		page = (uint64_t)(i % (MANY_PAGES - 1)) * XVM_PAGE;
-		edge = page + XVM_PAGE - XEN_RUNSTATE_SIZE / 2;
-		page += i / (MANY_PAGES - 1) * AREA;
 		r = xvm_cpu_attr(vm, i, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
-				 on ? page : off) ?:
+				 on ? vcpu_info_at(i) : off) ?:
 		    xvm_cpu_attr(vm, i, KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO,
-				 on ? page + XEN_VCPU_INFO_SIZE : off) ?:
+				 on ? vcpu_info_at(i) + XVM_PAGE : off) ?:
 		    xvm_cpu_attr(vm, i, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR,
-				 on ? edge : off);
+				 on ? runstate_at(i) : off);
 		if (r)
 			xvm_die("attributes of vCPU %d: %d", i, r);
 	}
@@ -366,32 +376,31 @@ static uint64_t event_cost(uint8_t *page, bool at_once)
 }
 
 /*
- * Compare the cost with one cache active and with CPUS * 4 + 1, in turns.
- * Returns the largest of the ratios seen, in percent.
+ * Compare the cost with one cache active and with CPUS * 4 + 1, in turns, and by
+ * the best of each: a timer interrupt now and then belongs to neither.  Returns
+ * the ratio in percent.
  */
 static unsigned int cost_percent(struct xvm *vm, uint8_t *page, bool at_once)
 {
-	unsigned int percent, most = 0;
-	uint64_t one, many;
+	uint64_t cost, one = UINT64_MAX, many = UINT64_MAX;
 	int i;
 
 	event_cost(page, at_once);
 	for (i = 0; i < ROUNDS; i++) {
-		one = event_cost(page, at_once);
+		cost = event_cost(page, at_once);
+		one = cost < one ? cost : one;
 		many_activate(vm, true);
-		many = event_cost(page, at_once);
+		cost = event_cost(page, at_once);
+		many = cost < many ? cost : many;
 		many_activate(vm, false);
-		percent = many * 100 / one;
-		fprintf(stderr, "# round %d: %llu with 1 cache, %llu with %d: %u%%\n", i,
-			(unsigned long long)one, (unsigned long long)many,
-			CPUS * 4 + 1, percent);
-		if (percent > most)
-			most = percent;
 	}
-	return most;
+	fprintf(stderr, "# %llu with 1 cache, %llu with %d: %llu%%\n",
+		(unsigned long long)one, (unsigned long long)many,
+		CPUS * 4 + 1, (unsigned long long)(many * 100 / one));
+	return many * 100 / one;
 }
 
-/* Ours: 100 to 101 under -icount. Stock: several hundred to 3,000. */
+/* Ours: 100 to 104 under -icount. Stock: 2,600 to 3,000. */
 #define PERCENT_ALLOWED 110
 
 TEST_F_TIMEOUT(many, unrelated_event_costs_the_same, 120)
@@ -439,20 +448,37 @@ TEST_F_TIMEOUT(many, overlapping_event_finds_its_caches, 120)
 
 	many_activate(&self->vm, true);
 	ASSERT_EQ(0, xvm_shinfo_hva(&self->vm, self->other));
-	for (i = 0; i < CPUS; i += CPUS / 8) {
-		page = self->guest + (i % (MANY_PAGES - 1)) * XVM_PAGE;
+	for (i = 0; i < CPUS; i += CPUS / 16) {
+		page = self->guest + vcpu_info_at(i);
 		ASSERT_EQ(0, madvise(page, XVM_PAGE, MADV_DONTNEED));
 		/* vcpu_info is gone now: the selector waits in the kernel. */
-		ASSERT_EQ(0, xvm_send(&self->vm, 64 + i / 8, i));
-		EXPECT_EQ(0, page[i / (MANY_PAGES - 1) * AREA +
-				  XEN_VCPU_INFO_SEL]);
+		ASSERT_EQ(0, xvm_send(&self->vm, 64 + i, i));
+		EXPECT_EQ(0, page[XEN_VCPU_INFO_SEL]);
 		/* Looked up again, it takes events again. */
 		ASSERT_EQ(0, xvm_cpu_attr(&self->vm, i,
-			KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
-			page - self->guest + i / (MANY_PAGES - 1) * AREA));
-		ASSERT_EQ(0, xvm_send(&self->vm, 65 + i / 8, i));
-		EXPECT_NE(0, page[i / (MANY_PAGES - 1) * AREA +
-				  XEN_VCPU_INFO_SEL + (65 + i / 8) / 64 / 8]);
+					  KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+					  vcpu_info_at(i)));
+		ASSERT_EQ(0, xvm_send(&self->vm, 65 + i, i));
+		EXPECT_NE(0, *(uint64_t *)(page + XEN_VCPU_INFO_SEL));
+	}
+}
+
+/* One event over all of guest memory takes them all. */
+TEST_F_TIMEOUT(many, event_over_all_memory_takes_every_cache, 120)
+{
+	const uint64_t *sel;
+	int i;
+
+	many_activate(&self->vm, true);
+	ASSERT_EQ(0, xvm_shinfo_hva(&self->vm, self->other));
+	ASSERT_EQ(0, madvise(self->guest, MANY_PAGES * XVM_PAGE,
+			     MADV_DONTNEED));
+	for (i = 0; i < CPUS; i++)
+		ASSERT_EQ(0, xvm_send(&self->vm, 64 + i, i));
+	for (i = 0; i < CPUS; i++) {
+		sel = (void *)(self->guest + vcpu_info_at(i) +
+			       XEN_VCPU_INFO_SEL);
+		ASSERT_EQ(0, *sel);
 	}
 }
 
