@@ -8,6 +8,7 @@ there are two CPUs), and a guest boot. See docs/testing.rst.
 """
 
 import argparse
+import fcntl
 import os
 import queue
 import shutil
@@ -266,6 +267,7 @@ class Runner:
         self.running = set()
         self.told = time.monotonic()
         self.complaints = []
+        self.locked = None
 
     def tell(self, text):
         self.told = time.monotonic()
@@ -282,7 +284,20 @@ class Runner:
         if kinds & {"ours", "upstream"}:
             build_programs(self.suite, cases)
 
+    def take_lock(self):
+        """One run at a time keeps its results in one place."""
+        os.makedirs("build/test", exist_ok=True)
+        # pylint: disable=consider-using-with
+        self.locked = open(f"build/test/{self.name}.lock", "w",
+                           encoding="utf-8")
+        try:
+            fcntl.flock(self.locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise UsageError(f"another run is using {self.out}; wait for it "
+                             "to end") from e
+
     def run(self, cases):
+        self.take_lock()
         shutil.rmtree(self.out, ignore_errors=True)
         os.makedirs(self.out)
         self.cases = cases
@@ -456,6 +471,9 @@ def main(argv):
     runner = Runner(suite, host, stock)
     try:
         runner.run(cases)
+    except UsageError as e:
+        print(f"selftests/run: {e}", file=sys.stderr)
+        return USAGE
     except RigError as e:
         print(f"selftests/run: ERROR: {e}", file=sys.stderr)
         return RIG

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Can the judge fail?  Plants every kind of outcome and looks what it counts as.
+
+Run by selftests/check. Exit status: 0 if each was judged as it must be.
+"""
+
+import configparser
+import os
+import sys
+import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import results  # noqa: E402
+
+TABLES = {
+    "tests.cfg": "[DEFAULT]\nkind=upstream\nhosts=amd\ntimeout=5\ncost=1\n"
+                 "[prog]\n[ours]\nkind=ours\n[unit]\nkind=unit\n",
+    "expect.cfg": "[DEFAULT]\nhosts=amd\nmodules=both\nemulator=any\n"
+                  "[known_*]\nresult=skip\nreason=r\n"
+                  "[broken]\nresult=fail\nreason=r\n",
+    "gaps.tsv": "W1\tours: f.gap\n",
+}
+
+# kind, name, exit status, output, modules -> what the results count as
+PLANTED = (
+    ("upstream", "prog", 0, [], "ours", [results.PASS]),
+    ("upstream", "prog", 1, [], "ours", [results.FAIL]),
+    ("upstream", "prog", 4, ["1..0 # SKIP - no"], "ours", [results.XSKIP]),
+    ("upstream", "known_one", 4, ["1..0 # SKIP - no"], "ours", [results.SKIP]),
+    ("upstream", "known_one", 0, [], "ours", [results.XPASS]),
+    ("upstream", "broken", 254, [], "ours", [results.XFAIL]),
+    ("upstream", "broken", 0, [], "ours", [results.XPASS]),
+    ("upstream", "prog", 137, [], "ours", [results.ERROR]),
+    ("guest", "guest", 3, ["lost"], "ours", [results.ERROR]),
+    ("guest", "guest", 1, [], "ours", [results.FAIL]),
+    ("ours", "ours", 0, ["1..2", "ok 1 f.a", "ok 2 f.b"], "ours",
+     [results.PASS, results.PASS]),
+    ("ours", "ours", 1, ["1..2", "ok 1 f.a", "not ok 2 f.b"], "ours",
+     [results.PASS, results.FAIL]),
+    ("ours", "ours", 0, ["1..1", "ok 1 f.a # SKIP no"], "ours",
+     [results.XSKIP]),
+    # Cut short, killed, no plan at all, a name twice, a wrong exit status.
+    ("ours", "ours", 139, ["1..2", "ok 1 f.a"], "ours",
+     [results.PASS, results.ERROR]),
+    ("ours", "ours", 137, ["1..2", "ok 1 f.a", "ok 2 f.b"], "ours",
+     [results.PASS, results.PASS, results.ERROR]),
+    ("ours", "ours", 127, ["not found"], "ours", [results.ERROR]),
+    ("ours", "ours", 0, ["1..2", "ok 1 f.a", "ok 2 f.a"], "ours",
+     [results.PASS, results.ERROR, results.ERROR]),
+    ("ours", "ours", 1, ["1..1", "ok 1 f.a"], "ours",
+     [results.PASS, results.ERROR]),
+    # A gap: must pass on ours, must fail on stock.
+    ("ours", "ours", 0, ["1..1", "ok 1 f.gap"], "ours", [results.PASS]),
+    ("ours", "ours", 1, ["1..1", "not ok 1 f.gap"], "ours", [results.FAIL]),
+    ("ours", "ours", 1, ["1..1", "not ok 1 f.gap"], "stock", [results.XFAIL]),
+    ("ours", "ours", 0, ["1..1", "ok 1 f.gap"], "stock", [results.XPASS]),
+)
+BAD = {results.FAIL, results.XPASS, results.XSKIP}
+
+
+def make_case(name, kind):
+    parser = configparser.ConfigParser()
+    parser[name] = {"kind": kind, "hosts": "amd", "timeout": "5", "cost": "1"}
+    return results.Case(name, parser[name], 0)
+
+
+def planted(suite):
+    """Everything that was judged otherwise than it must be."""
+    for kind, name, status, lines, modules, expected in PLANTED:
+        case = make_case(name, kind)
+        case.judge(status, 1, lines)
+        verdict = suite.verdict([case], "amd", modules)
+        kinds = [row[2] for row in verdict.rows]
+        wanted = 1 if BAD & set(expected) else \
+            3 if results.ERROR in expected else 0
+        if kinds != expected or verdict.status() != wanted:
+            yield (f"{kind} {name} {status} {lines} on {modules}: {kinds}, "
+                   f"status {verdict.status()}")
+        if verdict.tap().count("\nok ") + verdict.tap().count("\nnot ok ") \
+                != len(kinds):
+            yield f"{kind} {name}: the TAP is not whole"
+
+
+def others(suite):
+    """What does not fit the table above."""
+    case = make_case("prog", "upstream")
+    case.judge(0, 1, [])
+    case.complaint("WARNING: x", "log")
+    if suite.verdict([case], "amd", "ours").status() != 1:
+        yield "a complaint of the kernel did not fail its case"
+    suite.whole = True
+    if suite.verdict([case], "amd", "ours").count(results.FAIL) != 2:
+        yield "a gap without a test was not noticed"
+    try:
+        suite.select("amd", "no such case", False)
+        yield "T= took a case that is not there"
+    except results.UsageError:
+        pass
+    if any(c.kind == "unit" for c in suite.select("amd", "", True)):
+        yield "the unit tests ran on the stock modules"
+
+
+def main():
+    with tempfile.TemporaryDirectory() as top:
+        os.mkdir(f"{top}/t")
+        for name, text in TABLES.items():
+            with open(f"{top}/t/{name}", "w", encoding="utf-8") as f:
+                f.write(text)
+        with open(f"{top}/META", "w", encoding="utf-8") as f:
+            f.write("SERIES=6.12\n")
+        suite = results.Suite(f"{top}/t")
+        suite.whole = False
+        wrong = list(planted(suite)) + list(others(suite))
+    for text in wrong:
+        print(text)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
