@@ -71,6 +71,7 @@ void *unit_dereference_node(void **p)
 bool unit_test_bit(unsigned long nr, const unsigned long *p);
 void unit_set_bit(unsigned long nr, unsigned long *p);
 void unit_clear_bit(unsigned long nr, unsigned long *p);
+bool unit_test_and_clear_bit(unsigned long nr, unsigned long *p);
 
 bool unit_test_bit(unsigned long nr, const unsigned long *p)
 {
@@ -87,6 +88,13 @@ void unit_clear_bit(unsigned long nr, unsigned long *p)
 {
 	unit_fence_release();
 	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
+}
+
+bool unit_test_and_clear_bit(unsigned long nr, unsigned long *p)
+{
+	unit_fence_release();
+	return __atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr),
+				  __ATOMIC_RELAXED) & BIT_MASK(nr);
 }
 
 static void gp_lock(struct unit_gp *gp)

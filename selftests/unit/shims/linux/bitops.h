@@ -22,6 +22,7 @@ static inline int ilog2(unsigned long x)
 bool unit_test_bit(unsigned long nr, const unsigned long *p);
 void unit_set_bit(unsigned long nr, unsigned long *p);
 void unit_clear_bit(unsigned long nr, unsigned long *p);
+bool unit_test_and_clear_bit(unsigned long nr, unsigned long *p);
 #define test_bit	unit_test_bit
 #define set_bit		unit_set_bit
 #define clear_bit	unit_clear_bit
@@ -53,6 +54,10 @@ static inline bool test_and_clear_bit(unsigned long nr, unsigned long *p)
 #define __set_bit		set_bit
 #define __clear_bit		clear_bit
 #define __test_and_set_bit	test_and_set_bit
+#ifdef UNIT_XARRAY
+#define __test_and_clear_bit	unit_test_and_clear_bit
+#else
 #define __test_and_clear_bit	test_and_clear_bit
+#endif
 
 #endif
