@@ -466,3 +466,71 @@ PLANTED(p_expect, "an EXPECT_EQ() that does not hold", "expected: 1 + 1 == 3, go
 {
 	EXPECT_EQ(1 + 1, 3);
 }
+
+PLANTED(p_type, "a raw spinlock used as a spinlock", "lock: &raw is a raw_spinlock_t, used as a spinlock_t")
+{
+	locks_begin();
+	spin_lock((spinlock_t *)&raw);
+}
+
+PLANTED(p_irq_on_again, "an _irq unlock with interrupts on already", "released with interrupts on already")
+{
+	locks_begin();
+	spin_lock(&sa);
+	spin_unlock_irq(&sa);
+}
+
+PLANTED(p_irq_enable, "interrupts turned on in a hard interrupt", "irq: interrupts turned on in a hard interrupt")
+{
+	unit_hardirq_enter();
+	local_irq_enable();
+}
+
+PLANTED(p_free_hardirq, "memory freed in a hard interrupt", "alloc: free in atomic context")
+{
+	void *p = kmalloc(8, GFP_KERNEL);
+
+	unit_hardirq_enter();
+	kfree(p);
+}
+
+PLANTED(p_rcu_protected, "an RCU pointer changed without its lock", "rcu: p used without its lock")
+{
+	static int *p;
+
+	locks_begin();
+	(void)rcu_dereference_protected(p, lockdep_is_held(&mu));
+}
+
+PLANTED(p_srcu_index, "an SRCU section left with another's index", "srcu: unlock with an index of nobody's")
+{
+	struct srcu_struct s;
+	int idx;
+
+	init_srcu_struct(&s);
+	idx = srcu_read_lock(&s);
+	srcu_read_unlock(&s, idx + 1);
+}
+
+PLANTED(p_srcu_busy, "an SRCU domain destroyed with a reader in it", "srcu: destroyed with a reader in it")
+{
+	struct srcu_struct s;
+
+	init_srcu_struct(&s);
+	srcu_read_lock(&s);
+	cleanup_srcu_struct(&s);
+}
+
+PLANTED(p_wait_left, "a test that ends with a task in a wait queue", "wait: a task is still in a wait queue")
+{
+	struct unit_waiter wait;
+
+	locks_begin();
+	unit_wait_begin(&wq, &wait);
+}
+
+PLANTED(p_lockdep_assert, "a lockdep_assert() that is false", "lockdep_assert: lockdep_is_held(&mu)")
+{
+	locks_begin();
+	lockdep_assert(lockdep_is_held(&mu));
+}

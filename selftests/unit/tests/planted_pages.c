@@ -228,6 +228,36 @@ PLANTED(p_gup_dead, "a page resolved in an address space that is gone", "gup: pa
 	hva_to_pfn(FREE_HVA, false, false, NULL, true, NULL);
 }
 
+PLANTED(p_gup_no_mm, "a page resolved by a task without an address space", "gup: no address space to resolve in")
+{
+	kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool intr,
+			     bool *async, bool write, bool *writable);
+
+	hva_to_pfn(FREE_HVA, false, false, NULL, true, NULL);
+}
+
+PLANTED(p_gup_read, "a page resolved for read only", "gup: a cache resolves for write")
+{
+	kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool intr,
+			     bool *async, bool write, bool *writable);
+
+	pages_begin();
+	hva_to_pfn(FREE_HVA, false, false, NULL, false, NULL);
+}
+
+PLANTED(p_notifier_left, "an address space that ends with a notifier registered", "the mm's notifier is still registered")
+{
+	pages_begin();
+	gpc_gone(gpc);
+	unit_mm_destroy(w.mm);
+}
+
+PLANTED(p_pfn_to_page, "pfn_to_page() of memory without struct page", "has no struct page")
+{
+	pages_begin();
+	(void)pfn_to_page(0x800000);
+}
+
 PLANTED(p_refresh_locked, "a refresh with the cache's lock held", "sleep: while holding &gpc->lock|with interrupts off")
 {
 	pages_begin();
