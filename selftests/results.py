@@ -44,6 +44,7 @@ class Case:
         self.timeout = section.getint("timeout")
         self.cost = section.getint("cost")
         self.only = ""          # one test of the program
+        self.where = ""         # the directory of its boot
         self.results, self.lines, self.notes = [], [], []
         self.seconds = None
         if self.kind not in KINDS:
@@ -307,8 +308,9 @@ class Suite:
             detail = f": {verdicts[0][1]}"
         return word, detail
 
-    def verdict(self, cases, host, modules):
-        return Verdict(self, cases, host, modules)
+    def verdict(self, cases, host, modules, last=True):
+        """Judge @cases; @last: these are all there will be."""
+        return Verdict(self, cases, host, modules, last and self.whole)
 
 
 class Verdict:
@@ -316,14 +318,14 @@ class Verdict:
 
     BAD = (FAIL, XPASS, XSKIP)
 
-    def __init__(self, suite, cases, host, modules):
+    def __init__(self, suite, cases, host, modules, whole):
         self.rows = []          # (case, result, what it counts as, why)
         names = set()
         for case in cases:
             for r in case.results:
                 self.rows.append((case, r, *suite.compare(r, host, modules)))
                 names.add(r.name)
-        if suite.whole:
+        if whole:
             for name in suite.gaps:
                 if name not in names:
                     r = Result(f"gaps.tsv: {name}", FAIL,
@@ -366,6 +368,8 @@ class Verdict:
                 print(f"    {line}")
             print(f"    log: {logs}/{case.name}.log")
             print(f"    again: {again}T='{r.name}'")
+            if case.where:
+                print(f"    its whole boot again: sh {case.where}/command")
         for case in {id(row[0]): row[0] for row in self.rows}.values():
             for note in case.notes:
                 print(f"note: {case.name}: {note}")

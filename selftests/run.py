@@ -163,11 +163,11 @@ class Boot:
             for text in p.stdout:
                 self.line(text.rstrip("\n"))
             status = p.wait()
-        shutil.rmtree(payload, ignore_errors=True)
         if status == USAGE:
             with open(f"{self.out}/lab.log", encoding="utf-8") as log:
                 raise RigError(log.read().strip() or "lab/host did not start")
-        return RIG if status < 0 else status
+        # Any other status is that of a signal: ours, when it fell silent.
+        return status if status in (0, 1) else RIG
 
     def watch(self, p):
         while p.poll() is None:
@@ -218,8 +218,15 @@ class Lane:
             status = boot.run()
             self.runner.running -= {self.booting, boot.current}
             kernel = results.KernelLog(f"{boot.out}/console.log")
+            for name in list(boot.done) + [boot.current]:
+                if name:
+                    self.cases[name].where = boot.out
             self.runner.kernel(kernel, [c for c in left if c.name in boot.done],
                                boot.out)
+            if self.runner.as_expected([self.cases[n] for n in boot.done]) and \
+                    not boot.current:
+                # Kept only for those who want to see a failure again.
+                shutil.rmtree(f"{boot.out}/payload", ignore_errors=True)
             left = [c for c in left if c.name not in boot.done]
             if not boot.done and not boot.current:
                 dead_boots += 1
@@ -364,7 +371,8 @@ class Runner:
         say(f"unit tests, SAN={case.args} …")
         env = {k: v for k, v in os.environ.items() if k not in ("STOCK", "T")}
         env["SAN"] = case.args
-        p = subprocess.run(["selftests/unit/run"], env=env, text=True,
+        only = [case.only] if case.only else []
+        p = subprocess.run(["selftests/unit/run"] + only, env=env, text=True,
                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, errors="replace")
         case.judge(p.returncode, None, p.stdout.splitlines())
@@ -405,6 +413,10 @@ class Runner:
                         f"{case.name}: {text}")
             self.complaints += [(text, f"{out}/console.log")
                                 for text in log.all()]
+
+    def as_expected(self, cases):
+        return self.suite.verdict(cases, self.host, self.modules,
+                                  False).status() == 0
 
     def report(self, case):
         """A case is judged: show it, keep its log."""
