@@ -3,7 +3,7 @@
 # Verbs only; `make help` lists them. The work is done by the scripts they name.
 
 # Settings of the command line reach the scripts through the environment.
-export HOST T STOCK SAN V REFRESH
+export HOST T STOCK SAN SEED RACE_MS V REFRESH
 
 ifneq ($(filter-out amd,$(HOST)),)
 $(error unknown host $(HOST); known: amd)
