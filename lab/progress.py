@@ -31,7 +31,8 @@ MILESTONES = [
      "guest's systemd starts"),
     (r"^guest: (work begins.*)", "guest: {0}"),
     (r"^guest: (disk .*|ipi .*|timer .*|failed .*|work .*)", "guest: {0}"),
-    (r"reboot: (Power down)", "guest powers off"),
+    (r"^host: ended guest-shutdown", "guest powered off"),
+    (r"^host: ended (.*)", "guest ended by {0}"),
 ]
 
 
