@@ -57,6 +57,14 @@ PLANTED = (
     ("ours", "ours", 1, ["1..1", "not ok 1 f.gap"], "stock", [results.XFAIL]),
     ("ours", "ours", 0, ["1..1", "ok 1 f.gap"], "stock", [results.XPASS]),
 )
+CONSOLE = """[1.0] lab: up
+[1.5] WARNING: before any case
+[2.0] @@case one
+[2.1] all is well
+[2.2] @@end one
+[3.0] @@case two
+[3.1] BUG: in the second
+"""
 BAD = {results.FAIL, results.XPASS, results.XSKIP}
 
 
@@ -102,6 +110,18 @@ def others(suite):
         yield "the unit tests ran on the stock modules"
 
 
+def kernel_log(top):
+    """Is each complaint put down to the case in which it came?"""
+    with open(f"{top}/console.log", "w", encoding="utf-8") as f:
+        f.write(CONSOLE)
+    with open(f"{top}/complaints", "w", encoding="utf-8") as f:
+        f.write("".join(line + "\n" for line in CONSOLE.splitlines()
+                        if "WARNING" in line or "BUG" in line))
+    log = results.KernelLog(f"{top}/console.log")
+    if (len(log.all()), len(log.of("one")), len(log.of("two"))) != (2, 0, 1):
+        yield f"complaints of the kernel were put down as {log.found}"
+
+
 def main():
     with tempfile.TemporaryDirectory() as top:
         os.mkdir(f"{top}/t")
@@ -112,7 +132,8 @@ def main():
             f.write("SERIES=6.12\n")
         suite = results.Suite(f"{top}/t")
         suite.whole = False
-        wrong = list(planted(suite)) + list(others(suite))
+        wrong = list(planted(suite)) + list(others(suite)) + \
+            list(kernel_log(top))
     for text in wrong:
         print(text)
     return bool(wrong)
