@@ -17,19 +17,19 @@ typedef hfn_t kvm_pfn_t;
 struct kvm;
 struct kvm_memory_slot;
 #ifdef UNIT_STOCK
+/* The members of the stock structure; nothing here hangs on their order. */
 struct gfn_to_pfn_cache {
-	u64 generation;
-	gpa_t gpa;
-	unsigned long uhva;
-	struct kvm_memory_slot *memslot;
 	struct kvm *kvm;
-	struct list_head list;
 	rwlock_t lock;
 	struct mutex refresh_lock;
-	void *khva;
+	struct list_head list;
+	struct kvm_memory_slot *memslot;
+	unsigned long uhva;
+	u64 generation;
+	gpa_t gpa;
 	kvm_pfn_t pfn;
-	bool active;
-	bool valid;
+	void *khva;
+	bool active, valid;
 };
 #else
 #include <pfncache/gpc_types.h>
