@@ -202,12 +202,18 @@ struct mm_struct *unit_mm_create(void)
 	return mm;
 }
 
+void unit_mm_wait_exit(struct mm_struct *mm)
+{
+	if (mm->exiting)
+		unit_thread_join(mm->exiting);
+	mm->exiting = NULL;
+}
+
 void unit_mm_destroy(struct mm_struct *mm)
 {
 	size_t i;
 
-	if (mm->exiting)
-		unit_thread_join(mm->exiting);
+	unit_mm_wait_exit(mm);
 	if (mm->mn)
 		unit_fail("rig", "the mm's notifier is still registered");
 	if (mm->grabs)

@@ -57,6 +57,8 @@ struct mm_struct {
 };
 
 struct mm_struct *unit_mm_create(void);
+/* Once nobody borrows it any more: what the last mmput_async() began is done. */
+void unit_mm_wait_exit(struct mm_struct *mm);
 void unit_mm_destroy(struct mm_struct *mm);	/* checks counts, too */
 /* Make addresses resolvable; @io: to memory without struct page. */
 void unit_mm_map(struct mm_struct *mm, unsigned long uhva, unsigned long pages,

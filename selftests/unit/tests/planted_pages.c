@@ -273,7 +273,7 @@ static void race_for(unsigned int ms)
 }
 
 #define FOUND_BY_READER \
-	"used after invalidate_start had returned|access: page|use-after-poison|ThreadSanitizer: data race"
+	"used after invalidate_start had returned|access: page|access: through|use-after-poison|ThreadSanitizer: data race"
 
 PLANTED(m_write, "rig: a write lock that does not wait for readers; the race test sees it", FOUND_BY_READER)
 {

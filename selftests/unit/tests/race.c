@@ -285,11 +285,24 @@ static void sleep_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
+/*
+ * An address space goes when its last user does, so whoever is still about then
+ * has only borrowed it.
+ */
+static void worker(void *arg)
+{
+	void (*fn)(void *arg) = arg;
+
+	if (setup.release)
+		current->flags |= PF_KTHREAD;
+	fn(NULL);
+}
+
 static void start_all(struct unit_thread **t, int *n, int count,
 		      const char *comm, void (*fn)(void *arg))
 {
 	while (count--)
-		t[(*n)++] = unit_thread_start(comm, w.mm, fn, NULL);
+		t[(*n)++] = unit_thread_start(comm, w.mm, worker, fn);
 }
 
 void race_run(const struct race *race, struct race_result *result)
@@ -318,12 +331,13 @@ void race_run(const struct race *race, struct race_result *result)
 
 	sleep_ms(setup.ms / (setup.release ? 2 : 1));
 	if (setup.release) {
-		unit_mm_release(w.mm);
+		mmput(w.mm);
 		sleep_ms(setup.ms / 2);
 	}
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
 	while (n--)
 		unit_thread_join(t[n]);
+	unit_mm_wait_exit(w.mm);
 
 	/* KVM, too, changes no slot while a range is open that never ends. */
 	if (!setup.release)

@@ -132,15 +132,15 @@ static inline struct gpc_manager *gpc_manager(struct kvm *kvm)
 					anchor);
 }
 
-/*
- * Pairs with smp_load_acquire() in gpc_invalidate(): the last access of a reader
- * before the return of an invalidation that finds the cache stale already.
- * @gpc->lock is held for write.
- */
+/* gpc->lock is held for write. */
 static inline void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
 {
 	lockdep_assert_held_write(&gpc->lock);
 
+	/*
+	 * Pairs with smp_load_acquire() in gpc_invalidate(): the last access of
+	 * a reader before the return of whoever finds the cache stale already.
+	 */
 	smp_store_release(&gpc->stale, stale);
 }
 
