@@ -48,16 +48,22 @@ apt_settings()
 		grep -E '^Acquire::https?::.*(Proxy|CaInfo|Verify-Peer)' || true
 }
 
-# Show mmdebstrap's own stages while it runs.
-follow_log()
+# Pick mmdebstrap's own stages out of its log.
+log_stages()
 {
 	local line
 
-	tail -n +1 -F "$1" --pid=$$ 2>/dev/null |
-		while read -r line; do
-			[[ $line == "I: "[a-z]*" "*... && $line != *"main()"* ]] &&
-				say "  ${line#I: }"
-		done
+	while read -r line; do
+		[[ $line == "I: "[a-z]*" "*... && $line != *"main()"* ]] &&
+			say "  ${line#I: }"
+	done
+}
+
+# Show them while it runs, in the background. This becomes tail itself, so that
+# killing it leaves nobody who holds our output open.
+follow_log()
+{
+	exec tail -n +1 -F "$1" --pid=$$ 2>/dev/null > >(log_stages)
 }
 
 # Why did mmdebstrap fail, from its log, in one sentence.
