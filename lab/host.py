@@ -35,7 +35,8 @@ exit status:
   3  the emulator was lost: no boot, no end mark before the timeout
 
 A guest under icount or single is hit again and again by a defect of QEMU's
-(interrupts delivered twice); boot guests under multi.
+(interrupts delivered twice); boot guests under multi, which --guest does, on
+one processor.
 
 OUT holds console.log (the host's kernel log), out.log (the command's output),
 rc, complaints, qemu.log and command (how to run it again).
@@ -201,6 +202,19 @@ def watches_irqs(args):
     return args.guest and args.mode != "kvm" and not args.interactive
 
 
+def placement(args):
+    """Where QEMU's threads may run, as a hook for the child.
+
+    The threads of mode multi lose guests to each other when they truly run at
+    the same time. On one processor they take turns, without being kicked out of
+    guest mode for it as the one thread of mode single is.
+    """
+    if args.mode != "multi" or not args.guest:
+        return None
+    cpu = max(os.sched_getaffinity(0))
+    return lambda: os.sched_setaffinity(0, {cpu})
+
+
 def start_irq_watch(args, work):
     """Run the filter over QEMU's log of interrupts; return its process."""
     os.mkfifo(f"{work}/interrupts")
@@ -339,7 +353,7 @@ def run(args, work):
         stdin = None if args.interactive else subprocess.DEVNULL
         stdout = None if args.interactive else log
         qemu = subprocess.Popen(command, stdin=stdin, stdout=stdout,
-                                stderr=log)
+                                stderr=log, preexec_fn=placement(args))
         try:
             if args.interactive:
                 qemu.wait()
