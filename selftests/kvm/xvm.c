@@ -105,11 +105,11 @@ int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva)
 {
 	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.flags = flags,
-		.guest_phys_addr = gpa,
-		.memory_size = size,
 		.userspace_addr = (uintptr_t)hva,
+		.memory_size = size,
+		.guest_phys_addr = gpa,
+		.flags = flags,
+		.slot = slot,
 	};
 
 	return xvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
