@@ -5,8 +5,10 @@
 # Settings of the command line reach the scripts through the environment.
 export HOST T STOCK SAN SEED RACE_MS V REFRESH
 
-ifneq ($(filter-out amd,$(HOST)),)
-$(error unknown host $(HOST); known: amd)
+# The names of lab/hosts.py.
+hosts := $(shell sed -n 's/^    Host."\([^"]*\)".*/\1/p' lab/hosts.py)
+ifneq ($(filter-out $(hosts),$(HOST)),)
+$(error unknown host $(HOST); known: $(hosts))
 endif
 
 # A script gets a signal when this make is killed, so nothing outlives it.
@@ -59,7 +61,7 @@ help:
 	@echo 'make clean     remove what was built; the Debian root stays'
 	@echo 'make distclean remove everything in build/'
 	@echo
-	@echo 'HOST=amd       the emulated host (run, shell, test)'
+	@echo 'HOST=amd       the emulated host (run, shell, guest, test): $(hosts)'
 	@echo 'STOCK=1        the modules of the distribution instead (run, shell, test)'
 	@echo 'REFRESH=1      ask the package mirrors now, not once a day'
 	@echo 'V=1            show the commands of a build'

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot one emulated host and run one command in it. See lab/host.
 
-Runs inside the Debian root, in namespaces that end with it: QEMU does not
-outlive this program, whatever ends it.
+What holds for every host; what is QEMU's is in qemu.py. Runs inside the Debian
+root, in namespaces that end with it: the emulator does not outlive this program,
+whatever ends it.
 """
 
 import argparse
-import fcntl
 import os
 import re
 import shlex
@@ -17,6 +17,8 @@ import time
 
 sys.dont_write_bytecode = True
 import hostimage  # noqa: E402
+import hosts  # noqa: E402
+import qemu  # noqa: E402
 
 PASS, FAIL, USAGE, ERROR = 0, 1, 2, 3
 
@@ -61,22 +63,10 @@ STALL = re.compile(r"INFO: rcu|rcu: INFO|rcu_\w+ |soft lockup|hard LOCKUP"
                    r"|INFO: task .* blocked")
 END = re.compile(r"@@lab-end (\d+)@@")
 
-# QEMU's emulation of VMRUN may deliver an injected interrupt once more when it
-# leaves its loop for another reason than an interrupt; the second delivery can
-# come where the guest has interrupts off, which a processor never does. That
-# loses a Linux guest (a deadlock, or an entry without its swapgs). This reads
-# QEMU's log of interrupts ("-d int") and prints a line for each such delivery:
-# vector from 32 on, not an INT instruction, EFLAGS.IF clear.
-TWICE = r"""
-/^ *[0-9]+: v=/ { head = $0; irq = $2 >= "v=20" && $4 == "i=0"; next }
-irq && /RFL=/ {
-	if ($0 ~ /RFL=[0-9a-f]*[014589cd][0-9a-f][0-9a-f] / && n++ < 20)
-		print head
-	irq = 0
-}
-"""
+# In seconds on host amd; a slower host has more.
+TIMEOUT, BOOT_TIMEOUT = 900, 300
 
-KVM_CREATE_VM = 0xAE01
+MACHINES = {"qemu": qemu}
 
 
 def outer_path(path):
@@ -100,26 +90,6 @@ def shown(path):
     return path
 
 
-def real_nesting():
-    """Can this machine run an AMD host under KVM that itself runs guests?
-
-    A /dev/kvm alone says nothing: it may come from a machine that cannot nest.
-    """
-    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
-        if " svm" not in f.read():
-            return False
-    try:
-        with open("/sys/module/kvm_amd/parameters/nested",
-                  encoding="ascii") as f:
-            if f.read().strip() not in ("1", "Y"):
-                return False
-        with open("/dev/kvm", "rb+", buffering=0) as kvm:
-            os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
-    except OSError:
-        return False
-    return True
-
-
 def split_file(parser, text):
     path, colon, name = text.rpartition(":")
     if not colon or not name or "/" in name:
@@ -136,7 +106,8 @@ def parse(argv):
         description="Boot one emulated host, run one command in it.",
         formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EPILOG,
         allow_abbrev=False)
-    p.add_argument("--host", default="amd", help="which host: amd")
+    p.add_argument("--host", default=hosts.DEFAULT,
+                   help="which host: " + ", ".join(hosts.HOSTS))
     p.add_argument("--modules", default="ours", choices=("ours", "stock"),
                    help="which KVM the host loads")
     p.add_argument("--payload", action="append", default=[], metavar="DIR",
@@ -147,14 +118,13 @@ def parse(argv):
                    help="raw image, a block device $LAB_DISK in the host; "
                         "what the host writes is thrown away")
     p.add_argument("--out", default="build/host", metavar="DIR")
-    p.add_argument("--timeout", type=int, default=900, metavar="SEC")
-    p.add_argument("--boot-timeout", type=int, default=300, metavar="SEC")
-    p.add_argument("--mode", default="auto",
-                   choices=("auto", "icount", "single", "multi", "kvm"))
+    p.add_argument("--timeout", type=int, metavar="SEC")
+    p.add_argument("--boot-timeout", type=int, metavar="SEC")
+    p.add_argument("--mode", default="auto", choices=["auto", *qemu.MODES])
     p.add_argument("--seed", type=int, default=1,
                    help="another seed is another interleaving (icount)")
-    p.add_argument("--mem", type=int, default=3072, metavar="MB")
-    p.add_argument("--cpus", type=int, default=2, metavar="N")
+    p.add_argument("--mem", type=int, metavar="MB")
+    p.add_argument("--cpus", type=int, metavar="N")
     p.add_argument("--hugepages", type=int, default=0, metavar="N",
                    help="reserve N huge pages of 2 MB in the host")
     p.add_argument("--append", default="", metavar="WORDS",
@@ -167,8 +137,19 @@ def parse(argv):
                    help="the command gets this terminal")
     p.add_argument("command", nargs="+", metavar="COMMAND")
     args = p.parse_args(argv)
-    if args.host != "amd":
-        p.exit(USAGE, f"lab/host: unknown host {args.host}; known: amd\n")
+    try:
+        args.host = hosts.find(args.host)
+    except hosts.UnknownHost as e:
+        p.exit(USAGE, f"lab/host: {e}\n")
+    if args.host.machine not in MACHINES:
+        p.exit(USAGE, f"lab/host: host {args.host.name} needs "
+                      f"{args.host.machine}, which the lab cannot start\n")
+    defaults = {"timeout": TIMEOUT * args.host.slow,
+                "boot_timeout": BOOT_TIMEOUT * args.host.slow,
+                "cpus": args.host.cpus, "mem": args.host.mem}
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     for name in ("timeout", "mem", "cpus"):
         if getattr(args, name) < 1:
             p.exit(USAGE, f"lab/host: --{name} must be at least 1\n")
@@ -180,79 +161,8 @@ def parse(argv):
         if not os.path.isfile(args.disk):
             p.exit(USAGE, f"lab/host: {shown(args.disk)} does not exist\n")
     if args.mode == "auto":
-        args.mode = "icount"
-        if real_nesting():
-            args.mode = "kvm"
-        elif args.guest or args.interactive:
-            args.mode = "multi"
+        args.mode = MACHINES[args.host.machine].mode(args)
     return args
-
-
-MODES = {
-    "icount": ["-accel", "tcg,thread=single",
-               "-icount", "shift=0,sleep=off",
-               "-rtc", "base=2026-01-01,clock=vm"],
-    "single": ["-accel", "tcg,thread=single"],
-    "multi": ["-accel", "tcg,thread=multi"],
-    "kvm": ["-accel", "kvm"],
-}
-
-
-def watches_irqs(args):
-    return args.guest and args.mode != "kvm" and not args.interactive
-
-
-def placement(args):
-    """Where QEMU's threads may run, as a hook for the child.
-
-    The threads of mode multi lose guests to each other when they truly run at
-    the same time. On one processor they take turns, without being kicked out of
-    guest mode for it as the one thread of mode single is.
-    """
-    if args.mode != "multi" or not args.guest:
-        return None
-    cpu = max(os.sched_getaffinity(0))
-    return lambda: os.sched_setaffinity(0, {cpu})
-
-
-def start_irq_watch(args, work):
-    """Run the filter over QEMU's log of interrupts; return its process."""
-    os.mkfifo(f"{work}/interrupts")
-    with open(f"{args.out}/twice", "w", encoding="ascii") as out:
-        return subprocess.Popen(["awk", TWICE, f"{work}/interrupts"],
-                                stdout=out)
-
-
-def qemu_command(args, initrd, work):
-    cpu = "EPYC-Milan,+svm,+npt,-rdrand,-rdseed"
-    if args.mode == "kvm":
-        cpu = "host"
-    machine, memory, disk = "q35", f"{args.mem}M", []
-    if args.disk:
-        # A private mapping of the file: memory to the host, so no
-        # completion comes at a time of the machine's choosing, and the
-        # file itself is never written.
-        machine += ",nvdimm=on"
-        size = os.path.getsize(args.disk)
-        memory += f",slots=1,maxmem={args.mem + size // 2**20 + 4096}M"
-        disk = ["-object", "memory-backend-file,id=disk,share=off,"
-                f"readonly=on,rom=off,mem-path={args.disk},size={size}",
-                "-device", "nvdimm,memdev=disk,unarmed=off"]
-    watch_irqs = []
-    if watches_irqs(args):
-        watch_irqs = ["-d", "int", "-D", f"{work}/interrupts"]
-    words = KERNEL_WORDS + (" " + args.append if args.append else "")
-    port = ["-chardev", f"file,id=port,path={args.out}/port.raw"]
-    if args.interactive:
-        port = ["-chardev", "stdio,id=port,signal=off"]
-    return (["qemu-system-x86_64", "-nodefaults", "-no-user-config",
-             "-no-reboot", "-display", "none", "-machine", machine,
-             "-cpu", cpu, "-smp", str(args.cpus), "-m", memory,
-             "-seed", str(args.seed)] + MODES[args.mode] + watch_irqs + disk +
-            ["-kernel", f"/boot/vmlinuz-{hostimage.release()}",
-             "-initrd", initrd, "-append", words,
-             "-serial", f"file:{args.out}/console.log"] + port +
-            ["-serial", "chardev:port"])
 
 
 def complaints(path):
@@ -308,12 +218,12 @@ def is_up(console):
         return False
 
 
-def watch(qemu, args, port):
-    """Until the end mark, QEMU's end, or a timeout; say what was lost."""
+def watch(machine, args, port):
+    """Until the end mark, the emulator's end, or a timeout; say what was lost."""
     console = f"{args.out}/console.log"
     start, up, grace = time.monotonic(), False, None
     while True:
-        ended = qemu.poll() is not None
+        ended = machine.ended()
         port.poll()
         now = time.monotonic()
         if ended:
@@ -335,43 +245,36 @@ def watch(qemu, args, port):
 
 def run(args, work):
     """Boot, run, judge. Returns exit status and what was lost, if anything."""
+    kind = MACHINES[args.host.machine]
+    kernel = hostimage.Kernel(args.host.kernel)
     settings = {
-        "LAB_KVM": "kvm-amd",
+        "LAB_KVM": args.host.kvm,
+        "LAB_KVM_PARAMS": args.host.params,
         "LAB_HUGEPAGES": args.hugepages,
         "LAB_INTERACTIVE": "y" if args.interactive else "",
-        "LAB_DISK": "/dev/pmem0" if args.disk else "",
+        "LAB_DISK": kind.DISK if args.disk else "",
+        "LAB_DISK_MODULES": " ".join(kind.MODULES),
     }
-    initrd = hostimage.make(work, args.modules, args.payload, args.file,
-                            args.command, settings)
-    command = qemu_command(args, initrd, work)
-    lost = irq_watch = None
-    if watches_irqs(args):
-        irq_watch = start_irq_watch(args, work)
-    with open(f"{args.out}/qemu.log", "w", encoding="utf-8") as log:
-        log.write(shlex.join(command) + "\n")
-        log.flush()
-        stdin = None if args.interactive else subprocess.DEVNULL
-        stdout = None if args.interactive else log
-        qemu = subprocess.Popen(command, stdin=stdin, stdout=stdout,
-                                stderr=log, preexec_fn=placement(args))
-        try:
-            if args.interactive:
-                qemu.wait()
-                return PASS, None
-            port = Port(f"{args.out}/port.raw", f"{args.out}/out.log")
-            lost = watch(qemu, args, port)
-        finally:
-            if qemu.poll() is None:
-                qemu.kill()
-                qemu.wait()
-            if irq_watch:
-                irq_watch.wait()
+    initrd = hostimage.make(work, kernel, [args.host.kvm] + kind.MODULES, args,
+                            settings)
+    words = " ".join(w for w in (KERNEL_WORDS, kind.KERNEL_WORDS, args.append)
+                     if w)
+    machine = kind.Machine(args, work)
+    try:
+        machine.start(kernel.vmlinuz, initrd, words)
+        if args.interactive:
+            machine.wait()
+            return PASS, None
+        port = Port(f"{args.out}/port.raw", f"{args.out}/out.log")
+        lost = watch(machine, args, port)
+    finally:
+        machine.stop()
     port.close()
     os.unlink(f"{args.out}/port.raw")
-    return judge(args, port.code, lost)
+    return judge(args, machine, port.code, lost)
 
 
-def judge(args, code, lost):
+def judge(args, machine, code, lost):
     found = complaints(f"{args.out}/console.log")
     if found:
         hostimage.write(f"{args.out}/complaints", "\n".join(found) + "\n")
@@ -380,10 +283,7 @@ def judge(args, code, lost):
     if code is not None:
         hostimage.write(f"{args.out}/rc", f"{code}\n")
         return (FAIL if code or found else PASS), None
-    # Where the run replays exactly, a kernel that died was killed by what
-    # ran in it. Elsewhere the emulator is as likely.
-    if args.mode in ("icount", "kvm") and \
-            any(not STALL.search(line) for line in found):
+    if machine.trusted and any(not STALL.search(line) for line in found):
         return FAIL, None
     return ERROR, lost
 

@@ -22,8 +22,6 @@ TOP = "/kvm-xen"
 CACHE = f"{TOP}/build/lab/host"
 MARK = "/etc/kvm-xen-lab"
 
-# Of the kernel's own modules, with what they depend on.
-MODULES = ["kvm-amd", "kvm-intel", "nfit", "nd_pmem"]
 KVM_MODULES = ["kvm", "kvm-amd", "kvm-intel"]
 
 PROGRAMS = ["/usr/bin/qemu-system-x86_64"]
@@ -61,13 +59,72 @@ def contents(path):
         return f.read()
 
 
-def release():
-    """Release of the one kernel in the root."""
-    found = [n[len("vmlinuz-"):] for n in os.listdir("/boot")
-             if n.startswith("vmlinuz-")]
-    if len(found) != 1:
-        raise ImageError(f"the root holds {len(found)} kernels instead of one")
-    return found[0]
+class Kernel:
+    """A kernel that hosts boot: the package's, or one that lab/kernel built.
+
+    vmlinuz    its image
+    base       what has its modules in lib/modules/RELEASE
+    release    its release
+    kvm        has KVM's three modules for it in ours/ and stock/, and in the
+               file release what they were built for
+    """
+
+    def __init__(self, name):
+        self.name = name
+        if name == "debian":
+            self.base, self.kvm = "", f"{TOP}/build/modules"
+            self.release = self._release_of_root()
+            self.vmlinuz = f"/boot/vmlinuz-{self.release}"
+            return
+        self.base, self.kvm = (f"{TOP}/build/kernel/{name}",
+                               f"{TOP}/build/modules/{name}")
+        try:
+            self.release = contents(f"{self.base}/release").decode().strip()
+        except FileNotFoundError as e:
+            raise ImageError(f"kernel {name} is not built") from e
+        self.vmlinuz = f"{self.base}/vmlinuz"
+
+    @staticmethod
+    def _release_of_root():
+        """Release of the one kernel in the root."""
+        found = [n[len("vmlinuz-"):] for n in os.listdir("/boot")
+                 if n.startswith("vmlinuz-")]
+        if len(found) != 1:
+            raise ImageError(f"the root holds {len(found)} kernels instead "
+                             "of one")
+        return found[0]
+
+    @property
+    def modules(self):
+        return f"{self.base}/lib/modules/{self.release}"
+
+    def needs(self, names):
+        """Paths of modules, and before each what it depends on."""
+        paths = []
+        for name in names:
+            out = subprocess.run(["modprobe", "-S", self.release,
+                                  "--show-depends", name] +
+                                 (["-d", self.base] if self.base else []),
+                                 capture_output=True, text=True, check=False)
+            if out.returncode:
+                raise ImageError(f"kernel {self.release} has no module {name}")
+            for line in out.stdout.splitlines():
+                word = line.split()
+                if word[0] == "insmod" and word[1] not in paths:
+                    paths.append(word[1])
+        return paths
+
+    def kvm_modules(self, which):
+        """Directory of the chosen set of KVM's modules."""
+        path = f"{self.kvm}/{which}"
+        what = f"the {which} modules for kernel {self.name}"
+        if not all(os.path.exists(f"{path}/{m}.ko") for m in KVM_MODULES):
+            raise ImageError(f"{what} are not built; run make first")
+        built_for = contents(f"{self.kvm}/release").decode().strip()
+        if built_for != self.release:
+            raise ImageError(f"{what} were built for {built_for}, and it is "
+                             f"now {self.release}; run make again")
+        return path
 
 
 def is_elf(path):
@@ -155,38 +212,16 @@ def make_base(work, path):
     os.rename(temporary, path)
 
 
-def module_files(rel):
-    """Paths of MODULES and of what they depend on, in the root."""
-    paths = []
-    for name in MODULES:
-        out = subprocess.run(["modprobe", "-S", rel, "--show-depends", name],
-                             capture_output=True, text=True, check=False)
-        if out.returncode:
-            raise ImageError(f"kernel {rel} has no module {name}")
-        for line in out.stdout.splitlines():
-            word = line.split()
-            if word[0] == "insmod" and word[1] not in paths:
-                paths.append(word[1])
-    return paths
-
-
-def put_modules(stage, which, rel):
+def put_modules(stage, kernel, names, which):
     """The kernel's modules; the three of KVM from the chosen set."""
-    ours = f"{TOP}/build/modules/ours"
-    base = f"{stage}/usr/lib/modules/{rel}"
-    if which == "ours":
-        if not all(os.path.exists(f"{ours}/{m}.ko") for m in KVM_MODULES):
-            raise ImageError("our modules are not built; run make first")
-        built_for = contents(f"{TOP}/build/modules/release").decode().strip()
-        if built_for != rel:
-            raise ImageError(f"our modules were built for {built_for}, the "
-                             f"root now has {rel}; run make again")
-    for path in module_files(rel):
+    kvm = kernel.kvm_modules(which)
+    base = f"{stage}/usr/lib/modules/{kernel.release}"
+    for path in kernel.needs(names):
         name = os.path.basename(path).removesuffix(".xz").removesuffix(".ko")
-        target = os.path.dirname(path).replace("/lib/modules/" + rel, base)
+        target = os.path.dirname(path).replace(kernel.modules, base, 1)
         os.makedirs(target, exist_ok=True)
-        if which == "ours" and name in KVM_MODULES:
-            data = contents(f"{ours}/{name}.ko")
+        if name in KVM_MODULES:
+            data = contents(f"{kvm}/{name}.ko")
         elif path.endswith(".xz"):
             data = lzma.decompress(contents(path))
         else:
@@ -194,8 +229,8 @@ def put_modules(stage, which, rel):
         with open(f"{target}/{name}.ko", "wb") as f:
             f.write(data)
     for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
-        shutil.copy(f"/usr/lib/modules/{rel}/{name}", base)
-    subprocess.run(["depmod", "-b", stage, rel], check=True)
+        shutil.copy(f"{kernel.modules}/{name}", base)
+    subprocess.run(["depmod", "-b", stage, kernel.release], check=True)
 
 
 def put_payload(stage, directories, files):
@@ -224,19 +259,23 @@ def write(path, text, mode=0o644):
     os.chmod(path, mode)
 
 
-def make(work, modules, payload, files, command, settings):
-    """Make the whole initramfs in directory work; return its path."""
+def make(work, kernel, modules, args, settings):
+    """Make the whole initramfs in directory work; return its path.
+
+    @modules: what the host loads; @args: of lab/host, which KVM, what payload
+    and what command.
+    """
     base = base_archive(work)
     stage = f"{work}/run"
     for name in ("payload", "lab"):
         os.makedirs(f"{stage}/{name}")
     os.makedirs(f"{stage}/usr/lib")
     os.symlink(LINKS["lib"], f"{stage}/lib")    # where depmod looks
-    put_modules(stage, modules, release())
-    put_payload(stage, payload, files)
+    put_modules(stage, kernel, modules, args.modules)
+    put_payload(stage, args.payload, args.file)
     shutil.copy(f"{TOP}/lab/init", f"{stage}/init")
     os.chmod(f"{stage}/init", 0o755)
-    write(f"{stage}/lab/command", "exec " + shlex.join(command) + "\n")
+    write(f"{stage}/lab/command", "exec " + shlex.join(args.command) + "\n")
     write(f"{stage}/lab/settings",
           "".join(f"{k}={shlex.quote(str(v))}\n" for k, v in settings.items()))
     pack(stage, f"{work}/run.cpio")

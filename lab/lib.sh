@@ -101,6 +101,16 @@ check_machine()
 		die "this machine is $(dpkg --print-architecture); the lab needs amd64"
 }
 
+# check_host NAME: refuse a host that lab/hosts.py does not have.
+check_host()
+{
+	local known
+
+	known=$(sed -n 's/^    Host("\([^"]*\)".*/\1/p' "$TOP/lab/hosts.py")
+	grep -qxF -e "$1" <<<"$known" ||
+		die "unknown host $1; known: ${known//$'\n'/, }"
+}
+
 # need_space MIB WHAT: refuse to start what would fill the disk.
 need_space()
 {

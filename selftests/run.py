@@ -18,12 +18,13 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, f"{HERE}/../lab"]
+import hosts  # noqa: E402
 import results  # noqa: E402
 from results import Case, Suite, UsageError  # noqa: E402
 
 USAGE, RIG = 2, 3
-HOSTS = ("amd",)
 EMULATORS = 2           # side by side, if there are as many CPUs
 SILENCE = 600           # seconds without a word from a host, and this many
 SLOWNESS = 20           # times its cost of the case: the host is lost
@@ -149,7 +150,8 @@ class Boot:
         """Returns the status of lab/host, or RIG if it fell silent."""
         payload = f"{self.out}/payload"
         make_payload(payload, self.cases)
-        limit = 300 + sum(60 + 8 * c.cost for c in self.cases)
+        slow = self.lane.runner.slow
+        limit = 300 * slow + sum(60 * slow + 8 * c.cost for c in self.cases)
         command = ["lab/host", "--host", self.lane.host, "--modules",
                    self.lane.modules, "--payload", payload, "--out", self.out,
                    "--hugepages", str(HUGE_PAGES), "--timeout", str(limit),
@@ -172,7 +174,8 @@ class Boot:
     def watch(self, p):
         while p.poll() is None:
             case = self.lane.cases.get(self.current)
-            patience = SILENCE + (SLOWNESS * case.cost if case else 0)
+            patience = (SILENCE * self.lane.runner.slow +
+                        (SLOWNESS * case.cost if case else 0))
             if time.monotonic() - self.heard > patience:
                 p.terminate()
                 return
@@ -265,9 +268,10 @@ class Runner:
     """The whole run on one host."""
 
     def __init__(self, suite, host, stock):
-        self.suite, self.host, self.stock = suite, host, stock
+        self.suite, self.host, self.stock = suite, host.name, stock
+        self.slow = host.slow
         self.modules = "stock" if stock else "ours"
-        self.name = host + ("-stock" if stock else "")
+        self.name = self.host + ("-stock" if stock else "")
         self.out = f"build/test/{self.name}"
         self.lock = threading.Lock()
         self.judged = 0
@@ -456,8 +460,9 @@ def parse(argv):
     p = argparse.ArgumentParser(
         prog="selftests/run", allow_abbrev=False,
         description="Run the tests in an emulated host and judge them.",
-        epilog="Environment (or make variables): HOST=amd, T=pattern (a part "
-               "or a glob of a case's or a result's name, or a group), "
+        epilog="Environment (or make variables): HOST=name of a host, "
+               "T=pattern (a part or a glob of a case's or a result's name, "
+               "or a group), "
                "STOCK=1 (the stock modules).")
     p.add_argument("--list", action="store_true", help="only show the cases")
     return p.parse_args(argv)
@@ -465,21 +470,20 @@ def parse(argv):
 
 def main(argv):
     args = parse(argv)
-    host = os.environ.get("HOST") or HOSTS[0]
     stock = os.environ.get("STOCK", "") not in ("", "0")
     try:
-        if host not in HOSTS:
-            raise UsageError(f"there is no host {host}; HOST= knows: "
-                             f"{' '.join(HOSTS)}")
+        host = hosts.find(os.environ.get("HOST") or hosts.DEFAULT)
         suite = Suite("selftests")
-        cases = suite.select(host, os.environ.get("T", ""), stock)
-    except UsageError as e:
+        cases = suite.select(host.name, os.environ.get("T", ""), stock)
+    except (UsageError, hosts.UnknownHost) as e:
         print(f"selftests/run: {e}", file=sys.stderr)
         return USAGE
     if args.list:
         for c in cases:
             print(f"{c.group:6s} {c.name:34s} {c.command()}")
         return 0
+    for c in cases:
+        c.slow_down(host.slow)
     runner = Runner(suite, host, stock)
     try:
         runner.run(cases)
