@@ -20,6 +20,8 @@ static struct kmem_cache node_cache = { sizeof(struct xa_node) };
 struct kmem_cache *radix_tree_node_cachep = &node_cache;
 
 static unsigned long fail_after = ~0ul;
+static unsigned long fail_nth;
+static unsigned long denied;
 static unsigned long count;
 static long outstanding;
 
@@ -36,18 +38,25 @@ void unit_might_alloc(unsigned int gfp, const char *where)
 		unit_might_sleep(where);
 }
 
-static bool shall_fail(unsigned int gfp)
+bool unit_alloc_denied(unsigned int gfp)
 {
 	unsigned long left = __atomic_load_n(&fail_after, __ATOMIC_RELAXED);
+	unsigned long nth = __atomic_load_n(&fail_nth, __ATOMIC_RELAXED);
 
-	if (left == ~0ul)
+	if (nth) {
+		__atomic_store_n(&fail_nth, nth - 1, __ATOMIC_RELAXED);
+		if (nth != 1)
+			return false;
+	} else if (left == ~0ul) {
 		return false;
-	if (!(gfp & __GFP_DIRECT_RECLAIM))
+	} else if (!(gfp & __GFP_DIRECT_RECLAIM)) {
 		return true;
-	if (!left)
-		return true;
-	__atomic_store_n(&fail_after, left - 1, __ATOMIC_RELAXED);
-	return false;
+	} else if (left) {
+		__atomic_store_n(&fail_after, left - 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	__atomic_fetch_add(&denied, 1, __ATOMIC_RELAXED);
+	return true;
 }
 
 void *unit_alloc(size_t size, unsigned int gfp, const char *where)
@@ -57,7 +66,7 @@ void *unit_alloc(size_t size, unsigned int gfp, const char *where)
 	unit_tick(UNIT_ALLOC);
 	unit_might_alloc(gfp, where);
 	__atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
-	if (shall_fail(gfp))
+	if (unit_alloc_denied(gfp))
 		return NULL;
 	p = gfp & __GFP_ZERO ? calloc(1, size) : malloc(size);
 	if (!p)
@@ -95,6 +104,16 @@ void radix_tree_node_rcu_free(struct rcu_head *head)
 void unit_alloc_fail_after(unsigned long n)
 {
 	__atomic_store_n(&fail_after, n, __ATOMIC_RELAXED);
+}
+
+void unit_alloc_fail_nth(unsigned long n)
+{
+	__atomic_store_n(&fail_nth, n, __ATOMIC_RELAXED);
+}
+
+unsigned long unit_alloc_denials(void)
+{
+	return __atomic_load_n(&denied, __ATOMIC_RELAXED);
 }
 
 unsigned long unit_alloc_count(void)

@@ -18,6 +18,15 @@ void unit_free(const void *p, const char *where);
  * not sleep fail at once. ~0: none fails any more.
  */
 void unit_alloc_fail_after(unsigned long n);
+/* Let the @nth allocation from now on fail, and no other. 0: none. */
+void unit_alloc_fail_nth(unsigned long n);
+/*
+ * Asked once by every place that needs memory: shall it do without? For memory
+ * that the caches make others take (a page, a mapping) this is all there is.
+ */
+bool unit_alloc_denied(unsigned int gfp);
+/* How often the answer was yes, by the count and not for not sleeping. */
+unsigned long unit_alloc_denials(void);
 unsigned long unit_alloc_count(void);
 long unit_alloc_outstanding(void);
 

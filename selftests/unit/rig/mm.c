@@ -344,6 +344,9 @@ int mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm)
 	might_sleep();
 	if (mm->mn)
 		unit_fail("rig", "one notifier per mm only");
+	/* The first one makes the mm's list of them. */
+	if (unit_alloc_denied(GFP_KERNEL))
+		return -ENOMEM;
 	mn->mm = mm;
 	__atomic_fetch_add(&mm->grabs, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&mm->mn, mn, __ATOMIC_RELEASE);
@@ -441,6 +444,10 @@ kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool interruptible,
 	pthread_mutex_lock(&ptl);
 	if (mm->gone)
 		unit_fail("gup", "page resolved in an address space that is gone");
+	if ((pte->cow || !pte->page) && unit_alloc_denied(GFP_KERNEL)) {
+		pthread_mutex_unlock(&ptl);
+		return KVM_PFN_ERR_FAULT;
+	}
 	if (pte->cow) {
 		if (!pte->page && pte->mapped)
 			new_page(pte, addr);
@@ -548,7 +555,7 @@ void *unit_memremap(u64 phys, size_t size, int how, const char *where)
 		unit_fail("page", "memremap(%#llx, %zu, %d) at %s",
 			  (unsigned long long)phys, size, how, where);
 	page = &pages[NR_PAGES + pfn - FIRST_IO_PFN];
-	if (current->mm->map_fails)
+	if (current->mm->map_fails || unit_alloc_denied(GFP_KERNEL))
 		return NULL;
 	if (current->mm->in_memremap) {
 		pthread_mutex_lock(&ptl);

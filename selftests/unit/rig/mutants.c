@@ -15,6 +15,10 @@ bool __real_gpc_index_any(struct gpc_manager *m, unsigned long start,
 void __real_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 				 unsigned long end);
 void __real_gpc_unmap(kvm_pfn_t pfn, void *khva);
+int __real_gpc_index_insert(struct gpc_manager *m,
+			    struct gfn_to_pfn_cache *gpc);
+int __real_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+		   kvm_pfn_t old_pfn, void *old_khva);
 
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
 			  bool *dead);
@@ -23,6 +27,10 @@ bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
 void __wrap_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 				 unsigned long end);
 void __wrap_gpc_unmap(kvm_pfn_t pfn, void *khva);
+int __wrap_gpc_index_insert(struct gpc_manager *m,
+			    struct gfn_to_pfn_cache *gpc);
+int __wrap_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+		   kvm_pfn_t old_pfn, void *old_khva);
 
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
 			  bool *dead)
@@ -53,4 +61,20 @@ void __wrap_gpc_unmap(kvm_pfn_t pfn, void *khva)
 {
 	if (!unit_mutants.unmap_nothing)
 		__real_gpc_unmap(pfn, khva);
+}
+
+int __wrap_gpc_index_insert(struct gpc_manager *m,
+			    struct gfn_to_pfn_cache *gpc)
+{
+	int r = __real_gpc_index_insert(m, gpc);
+
+	return unit_mutants.insert_unheard ? 0 : r;
+}
+
+int __wrap_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+		   kvm_pfn_t old_pfn, void *old_khva)
+{
+	int r = __real_gpc_map(m, gpc, old_pfn, old_khva);
+
+	return unit_mutants.map_unheard ? 0 : r;
 }

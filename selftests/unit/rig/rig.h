@@ -86,6 +86,8 @@ struct unit_mutants {
 	bool any_one_page;		/* it looks at the first page only */
 	bool invalidate_nothing;	/* caches found, none taken */
 	bool unmap_nothing;
+	bool insert_unheard;		/* no memory for the index: never mind */
+	bool map_unheard;		/* no page: never mind */
 };
 extern struct unit_mutants unit_mutants;
 
