@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Boot one emulated host and run one command in it. See lab/host.
 
-What holds for every host; what is QEMU's is in qemu.py. Runs inside the Debian
-root, in namespaces that end with it: the emulator does not outlive this program,
-whatever ends it.
+What holds for every host; what is QEMU's is in qemu.py, what is Bochs' in
+bochs.py. Runs inside the Debian root, in namespaces that end with it: the emulator
+does not outlive this program, whatever ends it.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
+import bochs  # noqa: E402
 import hostimage  # noqa: E402
 import hosts  # noqa: E402
 import qemu  # noqa: E402
@@ -24,27 +25,31 @@ PASS, FAIL, USAGE, ERROR = 0, 1, 2, 3
 
 EPILOG = """
 modes:
-  icount  deterministic: the same run, to the instruction, each time (default)
-  single  one emulator thread, in real time
-  multi   one emulator thread for each CPU; fast, and may lose the host
-  kvm     real nested virtualisation, the default where the machine has it
+  icount  QEMU, deterministic: the same run, to the instruction, each time
+          (default of the AMD hosts)
+  single  QEMU, one emulator thread, in real time
+  multi   QEMU, one emulator thread for each CPU; fast, and may lose the host
+  bochs   Bochs, deterministic, one CPU (default of the Intel host)
+  kvm     QEMU with real nested virtualisation, the default where the machine
+          has it for the host's kind of CPU
 
 exit status:
   0  the command returned 0 and the host's kernel log is clean
   1  the command failed (its code in OUT/rc) or the kernel complained
      (OUT/complaints)
   2  wrong usage, or something needed is missing
-  3  the emulator was lost: no boot, no end mark before the timeout
+  3  the emulator was lost: no boot, no end mark before the timeout, an end
+     of its own
 
 A guest under icount or single is hit again and again by a defect of QEMU's
 (interrupts delivered twice); boot guests under multi, which --guest does, on
 one processor.
 
 OUT holds console.log (the host's kernel log), out.log (the command's output),
-rc, complaints, qemu.log and command (how to run it again).
+rc, complaints, emulator.log and command (how to run it again).
 """
 
-KERNEL_WORDS = ("console=ttyS0 mitigations=off nokaslr norandmaps "
+KERNEL_WORDS = ("console=ttyS0,115200 mitigations=off nokaslr norandmaps "
                 "random.trust_cpu=off panic=-1 oops=panic")
 
 # What a sound host never prints.
@@ -66,7 +71,7 @@ END = re.compile(r"@@lab-end (\d+)@@")
 # In seconds on host amd; a slower host has more.
 TIMEOUT, BOOT_TIMEOUT = 900, 300
 
-MACHINES = {"qemu": qemu}
+MACHINES = {"qemu": qemu, "bochs": bochs}
 
 
 def outer_path(path):
@@ -120,8 +125,9 @@ def parse(argv):
     p.add_argument("--out", default="build/host", metavar="DIR")
     p.add_argument("--timeout", type=int, metavar="SEC")
     p.add_argument("--boot-timeout", type=int, metavar="SEC")
-    p.add_argument("--mode", default="auto", choices=["auto", *qemu.MODES])
-    p.add_argument("--seed", type=int, default=1,
+    p.add_argument("--mode", default="auto", 
+                   choices=["auto", *qemu.MODES, *bochs.MODES])
+    p.add_argument("--seed", type=int,
                    help="another seed is another interleaving (icount)")
     p.add_argument("--mem", type=int, metavar="MB")
     p.add_argument("--cpus", type=int, metavar="N")
@@ -141,9 +147,6 @@ def parse(argv):
         args.host = hosts.find(args.host)
     except hosts.UnknownHost as e:
         p.exit(USAGE, f"lab/host: {e}\n")
-    if args.host.machine not in MACHINES:
-        p.exit(USAGE, f"lab/host: host {args.host.name} needs "
-                      f"{args.host.machine}, which the lab cannot start\n")
     defaults = {"timeout": TIMEOUT * args.host.slow,
                 "boot_timeout": BOOT_TIMEOUT * args.host.slow,
                 "cpus": args.host.cpus, "mem": args.host.mem}
@@ -160,9 +163,24 @@ def parse(argv):
         args.disk = outer_path(args.disk)
         if not os.path.isfile(args.disk):
             p.exit(USAGE, f"lab/host: {shown(args.disk)} does not exist\n")
-    if args.mode == "auto":
-        args.mode = MACHINES[args.host.machine].mode(args)
+    choose_machine(p, args)
     return args
+
+
+def choose_machine(parser, args):
+    """The emulator and its mode: real nesting needs QEMU, whatever the host."""
+    args.machine = MACHINES[args.host.machine]
+    if args.mode == "kvm" or \
+            args.mode == "auto" and qemu.real_nesting(args.host.kvm):
+        args.machine, args.mode = qemu, "kvm"
+    elif args.mode == "auto":
+        args.mode = args.machine.mode(args)
+    elif args.mode not in args.machine.MODES:
+        parser.exit(USAGE, f"lab/host: host {args.host.name} has no mode "
+                           f"{args.mode}\n")
+    refusal = args.machine.Machine.refuse(args)
+    if refusal:
+        parser.exit(USAGE, f"lab/host: {refusal}\n")
 
 
 def complaints(path):
@@ -227,7 +245,7 @@ def watch(machine, args, port):
         port.poll()
         now = time.monotonic()
         if ended:
-            return "the emulator ended without the end mark" \
+            return f"the emulator ended: {machine.fault()}" \
                 if port.code is None else None
         if port.code is not None:
             # The last lines of its log, then it powers off.
@@ -245,7 +263,7 @@ def watch(machine, args, port):
 
 def run(args, work):
     """Boot, run, judge. Returns exit status and what was lost, if anything."""
-    kind = MACHINES[args.host.machine]
+    kind = args.machine
     kernel = hostimage.Kernel(args.host.kernel)
     settings = {
         "LAB_KVM": args.host.kvm,
@@ -290,7 +308,7 @@ def judge(args, machine, code, lost):
 
 def prepare_out(args, argv):
     os.makedirs(args.out, exist_ok=True)
-    for name in ("console.log", "out.log", "rc", "complaints", "qemu.log",
+    for name in ("console.log", "out.log", "rc", "complaints", "emulator.log",
                  "port.raw", "command", "twice"):
         if os.path.exists(f"{args.out}/{name}"):
             os.unlink(f"{args.out}/{name}")

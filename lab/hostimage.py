@@ -5,9 +5,9 @@ Everything a host needs is in its initramfs: no shared file system and no disk
 completes at a time of the machine's choosing, so that a deterministic run
 stays one. Runs inside the Debian root.
 
-The archive has two parts. The first, the same for every run (busybox, QEMU
-for the guests, their libraries), is kept in build/lab/host. The second (init,
-modules, payload, command) is made for each run.
+The archive has parts. Those that are the same for every run, busybox and, for
+hosts that run guests, QEMU with its libraries, are kept in build/lab/host. The last
+(init, modules, payload, command) is made for each run.
 """
 
 import fcntl
@@ -24,7 +24,11 @@ MARK = "/etc/kvm-xen-lab"
 
 KVM_MODULES = ["kvm", "kvm-amd", "kvm-intel"]
 
-PROGRAMS = ["/usr/bin/qemu-system-x86_64"]
+# Part of the archive -> its programs, and QEMU's firmware.
+PROGRAMS = {
+    "base": ["/usr/bin/busybox"],
+    "guest": ["/usr/bin/qemu-system-x86_64"],
+}
 FIRMWARE = [
     "/usr/share/seabios/bios-256k.bin",
     "/usr/share/qemu/kvmvapic.bin",
@@ -175,40 +179,39 @@ def pack(stage, output):
     shutil.rmtree(stage)
 
 
-def base_archive(work):
-    """Path of the part that is the same for every run; made when missing."""
+def kept_part(work, part):
+    """Path of a part that is the same for every run; made when missing."""
     key = digest(contents(MARK), contents(__file__))
-    path = f"{CACHE}/base-{key}.cpio"
+    path = f"{CACHE}/{part}-{key}.cpio"
     os.makedirs(CACHE, exist_ok=True)
     with open(f"{CACHE}/lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.path.exists(path):
-            make_base(work, path)
+            make_part(work, part, path)
     return path
 
 
-def make_base(work, path):
-    stage = f"{work}/base"
+def make_part(work, part, path):
+    stage = f"{work}/{part}"
     for name in DIRECTORIES:
         os.makedirs(f"{stage}/{name}")
     for name, target in LINKS.items():
         os.symlink(target, f"{stage}/{name}")
-    put(stage, "/usr/bin/busybox")
-    for path_in_root in PROGRAMS + libraries(PROGRAMS):
+    for path_in_root in PROGRAMS[part] + libraries(PROGRAMS[part]):
         put(stage, path_in_root)
-    for firmware in FIRMWARE:
+    for firmware in FIRMWARE if part == "guest" else []:
         source = firmware
         if not os.path.exists(source):
             source = "/usr/share/seabios/" + os.path.basename(firmware)
         put(stage, source, firmware)
 
-    pack(stage, f"{work}/base.cpio")
+    pack(stage, f"{work}/part.cpio")
     for old in os.listdir(CACHE):
-        if old.startswith("base-"):
+        if old.startswith(f"{part}-"):
             os.unlink(f"{CACHE}/{old}")
     # The copy may be cut short, the rename not.
-    temporary = f"{CACHE}/base-new.{os.getpid()}"
-    shutil.copyfile(f"{work}/base.cpio", temporary)
+    temporary = f"{CACHE}/{part}-new.{os.getpid()}"
+    shutil.copyfile(f"{work}/part.cpio", temporary)
     os.rename(temporary, path)
 
 
@@ -265,7 +268,9 @@ def make(work, kernel, modules, args, settings):
     @modules: what the host loads; @args: of lab/host, which KVM, what payload
     and what command.
     """
-    base = base_archive(work)
+    parts = [kept_part(work, "base")]
+    if args.guest or args.interactive:
+        parts.append(kept_part(work, "guest"))
     stage = f"{work}/run"
     for name in ("payload", "lab"):
         os.makedirs(f"{stage}/{name}")
@@ -280,7 +285,7 @@ def make(work, kernel, modules, args, settings):
           "".join(f"{k}={shlex.quote(str(v))}\n" for k, v in settings.items()))
     pack(stage, f"{work}/run.cpio")
     with open(f"{work}/initrd", "wb") as out:
-        for part in (base, f"{work}/run.cpio"):
+        for part in parts + [f"{work}/run.cpio"]:
             with open(part, "rb") as f:
                 shutil.copyfileobj(f, out)
     os.unlink(f"{work}/run.cpio")

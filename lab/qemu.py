@@ -65,8 +65,6 @@ def real_nesting(kvm):
 
 def mode(args):
     """The mode that is best for what the host has to do."""
-    if real_nesting(args.host.kvm):
-        return "kvm"
     return "multi" if args.guest or args.interactive else "icount"
 
 
@@ -79,6 +77,10 @@ class Machine:
         # Where the run replays exactly, a kernel that died was killed by
         # what ran in it. Elsewhere the emulator is as likely.
         self.trusted = args.mode in ("icount", "kvm")
+
+    @staticmethod
+    def refuse(_args):
+        """What of lab/host's options QEMU cannot do: nothing."""
 
     def watches_irqs(self):
         args = self.args
@@ -127,7 +129,7 @@ class Machine:
         return (["qemu-system-x86_64", "-nodefaults", "-no-user-config",
                  "-no-reboot", "-display", "none", "-machine", machine,
                  "-cpu", cpu, "-smp", str(args.cpus), "-m", memory,
-                 "-seed", str(args.seed)] + MODES[args.mode] + watch_irqs +
+                 "-seed", str(args.seed or 1)] + MODES[args.mode] + watch_irqs +
                 disk + ["-kernel", kernel, "-initrd", initrd, "-append", words,
                         "-serial", f"file:{args.out}/console.log"] + port +
                 ["-serial", "chardev:port"])
@@ -136,7 +138,7 @@ class Machine:
         command = self.command(kernel, initrd, words)
         if self.watches_irqs():
             self.irq_watch = self.start_irq_watch()
-        with open(f"{self.args.out}/qemu.log", "w", encoding="utf-8") as log:
+        with open(f"{self.args.out}/emulator.log", "w", encoding="utf-8") as log:
             log.write(shlex.join(command) + "\n")
             log.flush()
             interactive = self.args.interactive
@@ -150,6 +152,13 @@ class Machine:
 
     def wait(self):
         self.process.wait()
+
+    def fault(self):
+        """What QEMU says it ended for."""
+        with open(f"{self.args.out}/emulator.log", encoding="utf-8",
+                  errors="replace") as f:
+            said = [line for line in f if "warning:" not in line][1:]
+        return said[-1].strip() if said else "it did not say why"
 
     def stop(self):
         if self.process and not self.ended():

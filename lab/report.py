@@ -116,7 +116,7 @@ def main(out, status):
     report += ["", "Logs",
                f"  {out}/out.log      the guest's console, and the counts",
                f"  {out}/console.log  the host's kernel",
-               f"  {out}/qemu.log     the emulator"]
+               f"  {out}/emulator.log the emulator"]
     report += ["", VERDICT.get(status, f"FAILED with status {status}.")]
     print("\n".join(report))
 
