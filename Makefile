@@ -58,7 +58,7 @@ help:
 	@echo 'make unit      the C files in user space, with checking locks (SAN=address|thread)'
 	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1)'
 	@echo 'make check     checkpatch, sparse, shellcheck, kernel-doc, W=1'
-	@echo 'make clean     remove what was built; the Debian root stays'
+	@echo 'make clean     remove what was built; the Debian root and kernels stay'
 	@echo 'make distclean remove everything in build/'
 	@echo
 	@echo 'HOST=amd       the emulated host (run, shell, guest, test): $(hosts)'

@@ -60,8 +60,10 @@ COMPLAINT = re.compile(
     r"|suspicious RCU|INFO: possible|INFO: inconsistent|INFO: task .* blocked"
     r"|possible (circular|recursive) locking|lock held when returning"
     r"|soft lockup|hard LOCKUP|scheduling while atomic|sleeping function called"
-    r"|KASAN|KCSAN|UBSAN|kmemleak|refcount_t: |list_(add|del) corruption"
-    r"|Bad page|bad: scheduling|Objects remaining|use-after-free"
+    r"|KASAN: |UBSAN: |ODEBUG: |refcount_t: |list_(add|del) corruption"
+    r"|unreferenced object|kmemleak: (?!Kernel memory leak detector init)"
+    r"|INFO: trying to register|turning off the locking correctness"
+    r"|pagealloc: |Bad page|bad: scheduling|Objects remaining"
     r"|stack guard page|Out of memory|oom-kill")
 # A host that stopped moving, as a lost emulator does too.
 STALL = re.compile(r"INFO: rcu|rcu: INFO|rcu_\w+ |soft lockup|hard LOCKUP"
@@ -268,6 +270,7 @@ def run(args, work):
     settings = {
         "LAB_KVM": args.host.kvm,
         "LAB_KVM_PARAMS": args.host.params,
+        "LAB_SLOW": args.host.slow,
         "LAB_HUGEPAGES": args.hugepages,
         "LAB_INTERACTIVE": "y" if args.interactive else "",
         "LAB_DISK": kind.DISK if args.disk else "",

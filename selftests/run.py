@@ -44,8 +44,11 @@ class RigError(Exception):
     """Something needed could not be made: nothing is known about the code."""
 
 
-def make_it(what, command, log):
-    """One stage of what has to be there. Its output goes to a log."""
+def make_it(what, command, log, show=False):
+    """One stage of what has to be there. Its output goes to a log.
+
+    @show: it takes long, and what it says is how far it is.
+    """
     began = time.monotonic()
     say(f"{what} …")
     os.makedirs(os.path.dirname(log), exist_ok=True)
@@ -58,6 +61,8 @@ def make_it(what, command, log):
             tail = []
             for line in p.stdout:
                 f.write(line)
+                if show:
+                    print(line, end="", flush=True)
                 tail = (tail + [line.rstrip()])[-5:]
     if p.returncode:
         for line in tail:
@@ -82,12 +87,22 @@ LDFLAGS=-static EXTRA_CFLAGS=-g0 make -s -k -j$(nproc) ARCH=x86_64 \
     -C $src/tools/testing/selftests/kvm OUTPUT=$out/upstream \
     KHDR_INCLUDES="-isystem $hdrs" "$@"
 make --no-print-directory -C selftests/kvm OUT=$out/ours KSRC=$src HDRS=$hdrs \
-    KDIR=/lib/modules/$(cat build/modules/release)/build
+    KDIR=$kdir PROBE=$probe
+"""
+DEBIAN = """
+kdir=/lib/modules/$(cat build/modules/release)/build probe=probe
+"""
+OTHER = """
+kernel=$1; shift
+kdir=/kvm-xen/build/kernel/$kernel/obj probe=probe-$kernel
 """
 
 
-def build_programs(suite, cases):
-    """Compile ours and the upstream programs of the list, in the root."""
+def build_programs(suite, cases, kernel):
+    """Compile ours and the upstream programs of the list, in the root.
+
+    @kernel: the host's; the probe is a module of it.
+    """
     out = "/kvm-xen/build/test/programs/upstream"
     series = suite.meta["SERIES"]
     base = f"build/base/linux-source-{series}/tools/testing/selftests/kvm"
@@ -95,18 +110,22 @@ def build_programs(suite, cases):
     for program in sorted({c.program for c in cases if c.kind == "upstream"}):
         sub = "x86_64/" if os.path.exists(f"{base}/x86_64/{program}.c") else ""
         targets.append(f"{out}/{sub}{program}")
+    script = [DEBIAN + BUILD_PROGRAMS, "sh"]
+    if kernel != "debian":
+        script = [OTHER + BUILD_PROGRAMS, "sh", kernel]
     make_it("Building the test programs",
-            ["lab/in-root", "sh", "-c", BUILD_PROGRAMS, "sh"] + targets,
+            ["lab/in-root", "sh", "-c"] + script + targets,
             "build/test/programs.log")
 
 
-def make_payload(directory, cases):
-    """The programs and the list of one boot. Returns the directory."""
+def make_payload(directory, cases, kernel):
+    """The programs, the probe and the list of one boot."""
     programs = "build/test/programs"
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     shutil.copy("selftests/host-cases", directory)
-    shutil.copy(f"{programs}/ours/kvm_xen_probe.ko", directory)
+    probe = "probe" if kernel == "debian" else f"probe-{kernel}"
+    shutil.copy(f"{programs}/ours/{probe}/kvm_xen_probe.ko", directory)
     with open(f"{directory}/list", "w", encoding="utf-8") as f:
         for c in cases:
             f.write("\t".join((c.name, str(c.timeout), c.setup or "-",
@@ -149,7 +168,7 @@ class Boot:
     def run(self):
         """Returns the status of lab/host, or RIG if it fell silent."""
         payload = f"{self.out}/payload"
-        make_payload(payload, self.cases)
+        make_payload(payload, self.cases, self.lane.runner.kernel_name)
         slow = self.lane.runner.slow
         limit = 300 * slow + sum(60 * slow + 8 * c.cost for c in self.cases)
         command = ["lab/host", "--host", self.lane.host, "--modules",
@@ -269,7 +288,7 @@ class Runner:
 
     def __init__(self, suite, host, stock):
         self.suite, self.host, self.stock = suite, host.name, stock
-        self.slow = host.slow
+        self.slow, self.kernel_name = host.slow, host.kernel
         self.modules = "stock" if stock else "ours"
         self.name = self.host + ("-stock" if stock else "")
         self.out = f"build/test/{self.name}"
@@ -287,13 +306,18 @@ class Runner:
     def prepare(self, cases):
         kinds = {c.kind for c in cases}
         make_it("Debian 13 root", ["lab/root"], "build/test/root.log")
-        make_it("Modules", ["lab/in-root", "overlay/build"],
-                "build/test/modules.log")
+        modules = ["lab/in-root", "overlay/build"]
+        if self.kernel_name != "debian":
+            make_it(f"Kernel {self.kernel_name}",
+                    ["lab/kernel", self.kernel_name],
+                    f"build/test/kernel-{self.kernel_name}.log", show=True)
+            modules += ["--kernel", self.kernel_name]
+        make_it("Modules", modules, "build/test/modules.log")
         if "guest" in kinds:
             make_it("Guest's disk", ["lab/guest-disk"],
                     "build/test/guest-disk.log")
         if kinds & {"ours", "upstream"}:
-            build_programs(self.suite, cases)
+            build_programs(self.suite, cases, self.kernel_name)
 
     def take_lock(self):
         """One run at a time keeps its results in one place."""
