@@ -31,18 +31,21 @@ class Result:
 
 
 class Case:
-    """One section of tests.cfg, and its results once it ran."""
+    """One section of tests.cfg on one host, and its results once it ran."""
 
-    def __init__(self, name, section, order):
-        self.name, self.order = name, order
+    def __init__(self, name, section, order, host):
+        def key(key, fallback=""):
+            return section.get(f"{key}-{host}", section.get(key, fallback))
+
+        self.name, self.order, self.host = name, order, host
+        self.beside = False   # runs beside the list of another host
         self.kind = section["kind"]
         self.group = section.get("group", self.kind)
         self.program = section.get("program", name)
-        self.args = section.get("args", "")
-        self.setup = section.get("setup", "")
-        self.hosts = section["hosts"]
-        self.timeout = section.getint("timeout")
-        self.cost = section.getint("cost")
+        self.args = key("args")
+        self.setup = key("setup")
+        self.timeout = int(key("timeout"))
+        self.cost = int(key("cost"))
         self.only = ""          # one test of the program
         self.where = ""         # the directory of its boot
         self.results, self.lines, self.notes = [], [], []
@@ -52,14 +55,19 @@ class Case:
                              f"{self.kind}")
 
     @classmethod
-    def always(cls, name, promise):
+    def always(cls, host, promise):
         """A promise that no section has: it holds until fail() is called."""
+        name = f"{host}-host"
         parser = configparser.ConfigParser()
-        parser[name] = {"kind": "ours", "hosts": "", "timeout": "0",
-                        "cost": "0"}
-        case = cls(name, parser[name], 1 << 30)
+        parser[name] = {"kind": "ours", "timeout": "0", "cost": "0"}
+        case = cls(name, parser[name], 1 << 30, host)
         case.results = [Result(f"{name}: {promise}", PASS)]
         return case
+
+    @property
+    def title(self):
+        """Its name in a run, which may have cases of another host too."""
+        return f"{self.host}/{self.name}" if self.beside else self.name
 
     def slow_down(self, factor):
         """The tables say seconds of host amd; this one is slower."""
@@ -169,6 +177,10 @@ def on_host(host, patterns):
     return any(fnmatch.fnmatchcase(host, p) for p in patterns.split())
 
 
+def titled(case, result):
+    return f"{case.host}/{result.name}" if case.beside else result.name
+
+
 def split_directive(text):
     name, _, directive = text.partition(" # ")
     return name.strip(), directive.strip()
@@ -222,9 +234,7 @@ class Suite:
                 key, eq, value = line.strip().partition("=")
                 if eq:
                     self.meta[key] = value
-        tests = self._table(f"{directory}/tests.cfg")
-        self.cases = [Case(name, tests[name], i)
-                      for i, name in enumerate(tests.sections())]
+        self.tests = self._table(f"{directory}/tests.cfg")
         self.expect = self._table(f"{directory}/expect.cfg")
         self.gaps = {}
         with open(f"{directory}/gaps.tsv", encoding="utf-8") as f:
@@ -248,13 +258,28 @@ class Suite:
             raise UsageError(str(e).replace("\n", " ")) from e
         return parser
 
+    def cases(self, host, key="hosts"):
+        """The cases whose @key, a list of hosts, has @host."""
+        return [Case(name, self.tests[name], i, host)
+                for i, name in enumerate(self.tests.sections())
+                if on_host(host, self.tests[name].get(key, ""))]
+
+    def smoke(self, host):
+        """The few cases of @host that run beside the list of the first."""
+        cases = self.cases(host, "smoke")
+        for c in cases:
+            c.beside = True
+        return cases
+
     def select(self, host, pattern, stock):
         """The cases that @pattern means, in the order of the table."""
         self.whole = not pattern
-        cases = [c for c in self.cases if on_host(host, c.hosts) and
-                 not (stock and c.kind == "unit")]
+        cases = [c for c in self.cases(host)
+                 if not (stock and c.kind == "unit")]
         if not pattern:
             return cases
+        if pattern == "smoke":
+            return self.cases(host, "smoke") or cases
         case_name, colon, only = pattern.partition(": ")
         if colon:
             cases = [c for c in cases if c.name == case_name]
@@ -287,9 +312,10 @@ class Suite:
                                            f"({section['emulator']})")
         return None
 
-    def compare(self, result, host, modules):
+    def compare(self, case, result, modules):
         """(what it counts as, why)."""
-        expected, reason = self.expected(result.name, host, modules) or ("", "")
+        expected, reason = self.expected(result.name, case.host, modules) or \
+            ("", "")
         if result.outcome == ERROR:
             return ERROR, result.reason
         if result.outcome == PASS:
@@ -300,9 +326,9 @@ class Suite:
                 (XSKIP, result.reason or "no reason given")
         return (XFAIL, reason) if expected == FAIL else (FAIL, result.reason)
 
-    def summary(self, case, host, modules):
+    def summary(self, case, modules):
         """One word for a case, and what to add to it."""
-        verdicts = [self.compare(r, host, modules) for r in case.results]
+        verdicts = [self.compare(case, r, modules) for r in case.results]
         kinds = [v[0] for v in verdicts]
         good = kinds.count(PASS)
         for kind, word in ((ERROR, "ERROR"), (FAIL, "FAIL"), (XPASS, "XPASS"),
@@ -318,9 +344,9 @@ class Suite:
             detail = f": {verdicts[0][1]}"
         return word, detail
 
-    def verdict(self, cases, host, modules, last=True):
+    def verdict(self, cases, modules, last=True):
         """Judge @cases; @last: these are all there will be."""
-        return Verdict(self, cases, host, modules, last and self.whole)
+        return Verdict(self, cases, modules, last and self.whole)
 
 
 class Verdict:
@@ -328,13 +354,14 @@ class Verdict:
 
     BAD = (FAIL, XPASS, XSKIP)
 
-    def __init__(self, suite, cases, host, modules, whole):
+    def __init__(self, suite, cases, modules, whole):
         self.rows = []          # (case, result, what it counts as, why)
         names = set()
         for case in cases:
             for r in case.results:
-                self.rows.append((case, r, *suite.compare(r, host, modules)))
-                names.add(r.name)
+                self.rows.append((case, r, *suite.compare(case, r, modules)))
+                if not case.beside:
+                    names.add(r.name)
         if whole:
             for name in suite.gaps:
                 if name not in names:
@@ -353,13 +380,13 @@ class Verdict:
             directive = {SKIP: f" # SKIP {why}", XSKIP: f" # SKIP {why}",
                          XFAIL: f" # TODO {why}",
                          ERROR: f" # ERROR {why}"}.get(kind, "")
-            out.append(f"{word} {i} - {r.name}{directive}")
+            out.append(f"{word} {i} - {titled(case, r)}{directive}")
             if kind == FAIL and why:
                 out.append(f"# {why}")
             if kind in (XPASS, XSKIP):
                 out.append(f"# {kind}: {why}")
-            if case.name not in noted:
-                noted.add(case.name)
+            if case.title not in noted:
+                noted.add(case.title)
                 out += [f"# {note}" for note in case.notes]
         return "\n".join(out) + "\n"
 
@@ -368,7 +395,8 @@ class Verdict:
         for case, r, kind, why in self.rows:
             if kind not in self.BAD + (ERROR,):
                 continue
-            print(f"\n{kind.upper()}: {r.name}" + (f": {why}" if why else ""))
+            print(f"\n{kind.upper()}: {titled(case, r)}" +
+                  (f": {why}" if why else ""))
             test = r.name.partition(": ")[2].rpartition(".")[2]
             said = [line for line in case.lines
                     if line.startswith("#") and test and f"{test}:" in line]
@@ -376,13 +404,13 @@ class Verdict:
                 said = case.lines[-5:]
             for line in said[:8]:
                 print(f"    {line}")
-            print(f"    log: {logs}/{case.name}.log")
-            print(f"    again: {again}T='{r.name}'")
+            print(f"    log: {logs}/{case.title}.log")
+            print(f"    again: make test HOST={case.host} {again}T='{r.name}'")
             if case.where:
                 print(f"    its whole boot again: sh {case.where}/command")
         for case in {id(row[0]): row[0] for row in self.rows}.values():
             for note in case.notes:
-                print(f"note: {case.name}: {note}")
+                print(f"note: {case.title}: {note}")
         print()
         known = [f"{n} {what}" for n, what in
                  ((self.count(SKIP), "known skips"),

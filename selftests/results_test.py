@@ -71,7 +71,7 @@ BAD = {results.FAIL, results.XPASS, results.XSKIP}
 def make_case(name, kind):
     parser = configparser.ConfigParser()
     parser[name] = {"kind": kind, "hosts": "amd", "timeout": "5", "cost": "1"}
-    return results.Case(name, parser[name], 0)
+    return results.Case(name, parser[name], 0, "amd")
 
 
 def planted(suite):
@@ -79,7 +79,7 @@ def planted(suite):
     for kind, name, status, lines, modules, expected in PLANTED:
         case = make_case(name, kind)
         case.judge(status, 1, lines)
-        verdict = suite.verdict([case], "amd", modules)
+        verdict = suite.verdict([case], modules)
         kinds = [row[2] for row in verdict.rows]
         wanted = 1 if BAD & set(expected) else \
             3 if results.ERROR in expected else 0
@@ -96,10 +96,10 @@ def others(suite):
     case = make_case("prog", "upstream")
     case.judge(0, 1, [])
     case.complaint("WARNING: x", "log")
-    if suite.verdict([case], "amd", "ours").status() != 1:
+    if suite.verdict([case], "ours").status() != 1:
         yield "a complaint of the kernel did not fail its case"
     suite.whole = True
-    if suite.verdict([case], "amd", "ours").count(results.FAIL) != 2:
+    if suite.verdict([case], "ours").count(results.FAIL) != 2:
         yield "a gap without a test was not noticed"
     try:
         suite.select("amd", "no such case", False)

@@ -25,7 +25,8 @@ import results  # noqa: E402
 from results import Case, Suite, UsageError  # noqa: E402
 
 USAGE, RIG = 2, 3
-EMULATORS = 2           # side by side, if there are as many CPUs
+# Side by side, if there are as many CPUs.
+EMULATORS = int(os.environ.get("LAB_EMULATORS") or 2)
 SILENCE = 600           # seconds without a word from a host, and this many
 SLOWNESS = 20           # times its cost of the case: the host is lost
 QUIET = 60              # seconds after which we say what is being done
@@ -168,10 +169,10 @@ class Boot:
     def run(self):
         """Returns the status of lab/host, or RIG if it fell silent."""
         payload = f"{self.out}/payload"
-        make_payload(payload, self.cases, self.lane.runner.kernel_name)
-        slow = self.lane.runner.slow
+        make_payload(payload, self.cases, self.lane.host.kernel)
+        slow = self.lane.host.slow
         limit = 300 * slow + sum(60 * slow + 8 * c.cost for c in self.cases)
-        command = ["lab/host", "--host", self.lane.host, "--modules",
+        command = ["lab/host", "--host", self.lane.host.name, "--modules",
                    self.lane.modules, "--payload", payload, "--out", self.out,
                    "--hugepages", str(HUGE_PAGES), "--timeout", str(limit),
                    "--", "host-cases",
@@ -193,7 +194,7 @@ class Boot:
     def watch(self, p):
         while p.poll() is None:
             case = self.lane.cases.get(self.current)
-            patience = (SILENCE * self.lane.runner.slow +
+            patience = (SILENCE * self.lane.host.slow +
                         (SLOWNESS * case.cost if case else 0))
             if time.monotonic() - self.heard > patience:
                 p.terminate()
@@ -205,8 +206,8 @@ class Lane:
     """Boots hosts one after the other until its cases are all judged."""
 
     def __init__(self, runner, number, cases):
-        self.runner, self.host, self.modules = (runner, runner.host,
-                                                runner.modules)
+        self.runner, self.modules = runner, runner.modules
+        self.host = hosts.find(cases[0].host)
         self.out = f"{runner.out}/lane-{number}"
         self.cases = {c.name: c for c in cases}
         self.tries = {c.name: 0 for c in cases}
@@ -217,7 +218,7 @@ class Lane:
 
     def started(self, name):
         self.tries[name] += 1
-        self.runner.running.add(name)
+        self.runner.running.add(self.cases[name].title)
         self.runner.running.discard(self.booting)
 
     def finished(self, name, outcome):
@@ -238,12 +239,15 @@ class Lane:
             os.makedirs(boot.out)
             self.runner.running.add(self.booting)
             status = boot.run()
-            self.runner.running -= {self.booting, boot.current}
+            self.runner.running.discard(self.booting)
+            if boot.current:
+                self.runner.running.discard(self.cases[boot.current].title)
             kernel = results.KernelLog(f"{boot.out}/console.log")
             for name in list(boot.done) + [boot.current]:
                 if name:
                     self.cases[name].where = boot.out
-            self.runner.kernel(kernel, [c for c in left if c.name in boot.done],
+            self.runner.kernel(self.host.name, kernel,
+                               [c for c in left if c.name in boot.done],
                                boot.out)
             if self.runner.as_expected([self.cases[n] for n in boot.done]) and \
                     not boot.current:
@@ -261,7 +265,7 @@ class Lane:
                     self.runner.report(c)
                 return
             if left:
-                say(f"{self.host}: another boot for the {len(left)} cases left")
+                say(f"{self.host.name}: another boot for the {len(left)} cases left")
 
     def cut_off(self, left, boot, kernel, status):
         """The host ended in the middle of a case."""
@@ -270,7 +274,7 @@ class Lane:
         if status != RIG and died:
             case.fail(f"the host's kernel died: {died[0]}", boot.lines)
         elif self.tries[case.name] < TRIES:
-            say(f"{self.host}: the emulator was lost in {case.name}; "
+            say(f"{self.host.name}: the emulator was lost in {case.name}; "
                 "it is run again")
             # First in the next boot: nothing before it can be the cause.
             left.remove(case)
@@ -287,10 +291,9 @@ class Runner:
     """The whole run on one host."""
 
     def __init__(self, suite, host, stock):
-        self.suite, self.host, self.stock = suite, host.name, stock
-        self.slow, self.kernel_name = host.slow, host.kernel
+        self.suite, self.host, self.stock = suite, host, stock
         self.modules = "stock" if stock else "ours"
-        self.name = self.host + ("-stock" if stock else "")
+        self.name = host.name + ("-stock" if stock else "")
         self.out = f"build/test/{self.name}"
         self.lock = threading.Lock()
         self.judged = 0
@@ -307,17 +310,17 @@ class Runner:
         kinds = {c.kind for c in cases}
         make_it("Debian 13 root", ["lab/root"], "build/test/root.log")
         modules = ["lab/in-root", "overlay/build"]
-        if self.kernel_name != "debian":
-            make_it(f"Kernel {self.kernel_name}",
-                    ["lab/kernel", self.kernel_name],
-                    f"build/test/kernel-{self.kernel_name}.log", show=True)
-            modules += ["--kernel", self.kernel_name]
+        kernel = self.host.kernel
+        if kernel != "debian":
+            make_it(f"Kernel {kernel}", ["lab/kernel", kernel],
+                    f"build/test/kernel-{kernel}.log", show=True)
+            modules += ["--kernel", kernel]
         make_it("Modules", modules, "build/test/modules.log")
         if "guest" in kinds:
             make_it("Guest's disk", ["lab/guest-disk"],
                     "build/test/guest-disk.log")
         if kinds & {"ours", "upstream"}:
-            build_programs(self.suite, cases, self.kernel_name)
+            build_programs(self.suite, cases, kernel)
 
     def take_lock(self):
         """One run at a time keeps its results in one place."""
@@ -340,25 +343,36 @@ class Runner:
         for c in cases:
             if c.kind == "unit":
                 self.unit(c)
+        jobs = []
+        for host in dict.fromkeys(c.host for c in cases):
+            jobs += self.jobs(host, [c for c in cases if c.host == host])
+        self.in_parallel(jobs)
+
+    def jobs(self, host, cases):
+        """What there is to do on one host: lanes of programs, guest boots."""
         hosted = [c for c in cases if c.kind in ("ours", "upstream")]
         guests = [c for c in cases if c.kind == "guest"]
-        jobs = [lambda ln=ln: ln.run() for ln in self.lanes(hosted)]
+        # The list of another host is short: one boot is better than two.
+        lanes = self.lanes(host, hosted, self.emulators()
+                           if host == self.host.name else 1)
+        jobs = [lambda ln=ln: ln.run() for ln in lanes]
         jobs[1:1] = [lambda c=c: self.guest(c) for c in guests]
-        say(f"{self.name}: {len(hosted)} programs and {len(guests)} guest "
-            f"boots, {min(self.emulators(), len(jobs))} emulators")
-        self.in_parallel(jobs)
+        if jobs:
+            say(f"{host}: {len(hosted)} programs and {len(guests)} guest boots")
+        return jobs
 
     @staticmethod
     def emulators():
         return max(1, min(EMULATORS, os.cpu_count() or 1))
 
-    def lanes(self, cases):
+    def lanes(self, host, cases, most):
         """Share the cases out: the dearest first, to who has least."""
-        # The last lane waits for the guest boots, see run().
-        n = min(self.emulators(), len(cases))
+        n = min(most, len(cases))
         shares = [[0, []] for _ in range(n)]
         if n > 1:
-            shares[-1][0] = sum(c.cost for c in self.cases if c.kind == "guest")
+            # The last lane waits for the guest boots, see jobs().
+            shares[-1][0] = sum(c.cost for c in self.cases
+                                if c.kind == "guest" and c.host == host)
         for c in sorted(cases, key=lambda c: -c.cost):
             share = min(shares, key=lambda s: s[0])
             share[0] += c.cost
@@ -366,7 +380,8 @@ class Runner:
         for share in shares:
             # Ours first, then as the list has them.
             share[1].sort(key=lambda c: (c.kind != "ours", c.order))
-        return [Lane(self, i, s[1]) for i, s in enumerate(shares) if s[1]]
+        return [Lane(self, f"{host}-{i}", s[1])
+                for i, s in enumerate(shares) if s[1]]
 
     def in_parallel(self, jobs):
         todo, errors = queue.Queue(), []
@@ -408,73 +423,73 @@ class Runner:
 
     def guest(self, case):
         """Boot a Xen HVM guest in a host of its own; twice if the host is lost."""
-        out = f"{self.out}/{case.name}"
-        self.running.add(case.name)
+        out = f"{self.out}/{case.title}"
+        os.makedirs(out)
+        self.running.add(case.title)
         for i in range(TRIES):
             began = time.monotonic()
-            log = f"{self.out}/{case.name}.run"
+            log = f"{out}/guest-boot.log"
             with open(log, "w", encoding="utf-8") as f:
                 status = subprocess.call(
-                    ["lab/guest-boot", "--modules", self.modules,
-                     "--out", out] + case.args.split(),
+                    ["lab/guest-boot", "--host", case.host, "--modules",
+                     self.modules, "--out", out] + case.args.split(),
                     stdin=subprocess.DEVNULL, stdout=f,
                     stderr=subprocess.STDOUT)
             with open(log, encoding="utf-8", errors="replace") as f:
                 lines = f.read().splitlines()
-            os.unlink(log)
             if status != RIG:
                 break
             if i == 0:
-                say(f"{case.name}: the emulator was lost; it is run again")
+                say(f"{case.title}: the emulator was lost; it is run again")
         case.program_result(status, time.monotonic() - began, lines)
         if i and status != RIG:
             case.note("the emulator was lost in the first try")
         self.report(case)
 
-    def kernel(self, log, cases, out):
+    def kernel(self, host, log, cases, out):
         """Put the kernel's complaints down to cases; they fail them."""
         with self.lock:
             for case in cases:
                 for text in log.of(case.name):
                     case.complaint(text, f"{out}/console.log")
-                    say(f"{self.host}: the kernel complained in "
+                    say(f"{case.host}: the kernel complained in "
                         f"{case.name}: {text}")
-            self.complaints += [(text, f"{out}/console.log")
+            self.complaints += [(host, text, f"{out}/console.log")
                                 for text in log.all()]
 
     def as_expected(self, cases):
-        return self.suite.verdict(cases, self.host, self.modules,
-                                  False).status() == 0
+        return self.suite.verdict(cases, self.modules, False).status() == 0
 
     def report(self, case):
         """A case is judged: show it, keep its log."""
         with self.lock:
             self.judged += 1
-            path = f"{self.out}/{case.name}.log"
+            path = f"{self.out}/{case.title}.log"
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as f:
                 f.write("\n".join(case.lines) + "\n")
-            word, detail = self.suite.summary(case, self.host, self.modules)
+            word, detail = self.suite.summary(case, self.modules)
             took = "" if case.seconds is None else f" {case.seconds:.0f} s"
-            self.running.discard(case.name)
+            self.running.discard(case.title)
             self.tell(f"{self.judged:3d}/{len(self.cases)} {word:7s} "
-                      f"{case.name}{took}{detail}")
+                      f"{case.title}{took}{detail}")
 
     def finish(self):
         """Write the TAP, tell what is not as it must be. Returns exit status."""
-        host = Case.always(f"{self.host}-host", "kernel log is clean")
-        if any(c.kind in ("ours", "upstream") for c in self.cases):
-            if self.complaints:
-                text, log = self.complaints[0]
-                host.fail(f"{len(self.complaints)} complaints, the first: "
-                          f"{text} ({log})")
+        for name in dict.fromkeys(c.host for c in self.cases
+                                  if c.kind in ("ours", "upstream")):
+            host = Case.always(name, "kernel log is clean")
+            found = [c[1:] for c in self.complaints if c[0] == name]
+            if found:
+                host.fail(f"{len(found)} complaints, the first: "
+                          f"{found[0][0]} ({found[0][1]})")
             self.cases.append(host)
         tap = f"build/test/{self.name}.tap"
-        verdict = self.suite.verdict(self.cases, self.host, self.modules)
+        verdict = self.suite.verdict(self.cases, self.modules)
         with open(tap + ".new", "w", encoding="utf-8") as f:
             f.write(verdict.tap())
         os.rename(tap + ".new", tap)
-        again = "STOCK=1 " if self.stock else ""
-        verdict.tell(f"make test HOST={self.host} {again}", self.out)
+        verdict.tell("STOCK=1 " if self.stock else "", self.out)
         print(f"TAP: {tap}   logs: {self.out}/")
         print(verdict.final_line())
         return verdict.status()
@@ -486,7 +501,7 @@ def parse(argv):
         description="Run the tests in an emulated host and judge them.",
         epilog="Environment (or make variables): HOST=name of a host, "
                "T=pattern (a part or a glob of a case's or a result's name, "
-               "or a group), "
+               "a group, or smoke), "
                "STOCK=1 (the stock modules).")
     p.add_argument("--list", action="store_true", help="only show the cases")
     return p.parse_args(argv)
@@ -498,16 +513,20 @@ def main(argv):
     try:
         host = hosts.find(os.environ.get("HOST") or hosts.DEFAULT)
         suite = Suite("selftests")
-        cases = suite.select(host.name, os.environ.get("T", ""), stock)
+        pattern = os.environ.get("T", "")
+        cases = suite.select(host.name, pattern, stock)
+        if host.name == hosts.DEFAULT and not (pattern or stock):
+            for other in hosts.HOSTS:
+                cases += suite.smoke(other)
     except (UsageError, hosts.UnknownHost) as e:
         print(f"selftests/run: {e}", file=sys.stderr)
         return USAGE
     if args.list:
         for c in cases:
-            print(f"{c.group:6s} {c.name:34s} {c.command()}")
+            print(f"{c.group:6s} {c.title:34s} {c.command()}")
         return 0
     for c in cases:
-        c.slow_down(host.slow)
+        c.slow_down(hosts.find(c.host).slow)
     runner = Runner(suite, host, stock)
     try:
         runner.run(cases)
