@@ -26,8 +26,9 @@ class UsageError(Exception):
 class Result:
     """One promise: its name as TAP prints it, and how it came out."""
 
-    def __init__(self, name, outcome, reason=""):
+    def __init__(self, name, outcome, reason="", known=""):
         self.name, self.outcome, self.reason = name, outcome, reason
+        self.known = known      # why a failure was to be expected, if it was
 
 
 class Case:
@@ -96,10 +97,13 @@ class Case:
         self.lines = list(lines) or self.lines
         self.results = [Result(name, outcome, reason)]
 
-    def complaint(self, text, log):
+    def complaint(self, text, log, known=""):
+        """The kernel complained while this ran. @known: why it was to be."""
         name = self.named("kernel log is clean")
-        if all(r.name != name for r in self.results):
-            self.results.append(Result(name, FAIL, f"{text} ({log})"))
+        before = [r for r in self.results if r.name == name]
+        if not before or (before[0].known and not known):
+            self.results = [r for r in self.results if r not in before]
+            self.results.append(Result(name, FAIL, f"{text} ({log})", known))
 
     def judge(self, status, seconds, lines):
         self.seconds, self.lines, self.results = seconds, lines, []
@@ -193,11 +197,26 @@ def last(lines, having=""):
     return last(lines) if having else ""
 
 
+class Complaint(str):
+    """A line of the kernel log that should not be there; .report: what follows."""
+
+    LINES = 60
+
+    def __new__(cls, text):
+        self = super().__new__(cls, text)
+        self.lines = [text]
+        return self
+
+    @property
+    def report(self):
+        return "\n".join(self.lines)
+
+
 class KernelLog:
     """A host's kernel log: which complaint came in which case."""
 
     def __init__(self, path):
-        self.found = []         # (case name or "", line)
+        self.found = []         # (case name or "", Complaint)
         complaints = set()
         try:
             with open(path.replace("console.log", "complaints"),
@@ -211,11 +230,16 @@ class KernelLog:
     def _read(self, lines, complaints):
         case = ""
         for line in lines:
+            line = line.rstrip()
             mark = re.search(r"@@(case|end) (\S+)", line)
             if mark:
                 case = mark.group(2) if mark.group(1) == "case" else ""
-            elif line.rstrip() in complaints:
-                self.found.append((case, line.strip()))
+            elif line in complaints:
+                self.found.append((case, Complaint(line)))
+            elif self.found:
+                report = self.found[-1][1].lines
+                if len(report) < Complaint.LINES:
+                    report.append(line)
 
     def of(self, name):
         return [text for case, text in self.found if case == name]
@@ -305,15 +329,35 @@ class Suite:
             return FAIL, f"gap {self.gaps[name]}, the stock modules have it"
         for pattern in self.expect.sections():
             section = self.expect[pattern]
-            if on_host(host, section["hosts"]) and \
-                    section["modules"] in (modules, "both") and \
+            if "complaint" not in section and \
+                    self._concerns(section, host, modules) and \
                     fnmatch.fnmatchcase(name, pattern):
                 return section["result"], (f"{section['reason']} "
                                            f"({section['emulator']})")
         return None
 
+    @staticmethod
+    def _concerns(section, host, modules):
+        return on_host(host, section["hosts"]) and \
+            section["modules"] in (modules, "both")
+
+    def known_complaint(self, complaint, host, modules):
+        """The reason why the kernel is known to say this, or "".
+
+        Not listed by name of a case: the same report may come in any of them.
+        """
+        for name in self.expect.sections():
+            section = self.expect[name]
+            if "complaint" in section and \
+                    self._concerns(section, host, modules) and \
+                    re.search(section["complaint"], complaint.report, re.S):
+                return section["reason"]
+        return ""
+
     def compare(self, case, result, modules):
         """(what it counts as, why)."""
+        if result.known:
+            return XFAIL, result.known
         expected, reason = self.expected(result.name, case.host, modules) or \
             ("", "")
         if result.outcome == ERROR:

@@ -19,7 +19,8 @@ TABLES = {
                  "[prog]\n[ours]\nkind=ours\n[unit]\nkind=unit\n",
     "expect.cfg": "[DEFAULT]\nhosts=amd\nmodules=both\nemulator=any\n"
                   "[known_*]\nresult=skip\nreason=r\n"
-                  "[broken]\nresult=fail\nreason=r\n",
+                  "[broken]\nresult=fail\nreason=r\n"
+                  "[a lock]\ncomplaint=BUG: known.*\\bthat_lock\nreason=r\n",
     "gaps.tsv": "W1\tours: f.gap\n",
 }
 
@@ -64,6 +65,10 @@ CONSOLE = """[1.0] lab: up
 [2.2] @@end one
 [3.0] @@case two
 [3.1] BUG: in the second
+[3.2] BUG: known
+[3.3] trying to take that_lock
+[3.4] BUG: known
+[3.5] trying to take another_lock
 """
 BAD = {results.FAIL, results.XPASS, results.XSKIP}
 
@@ -98,6 +103,14 @@ def others(suite):
     case.complaint("WARNING: x", "log")
     if suite.verdict([case], "ours").status() != 1:
         yield "a complaint of the kernel did not fail its case"
+    case = make_case("prog", "upstream")
+    case.judge(0, 1, [])
+    case.complaint("BUG: known", "log", "r")
+    if suite.verdict([case], "ours").count(results.XFAIL) != 1:
+        yield "a known complaint did not count as a known failure"
+    case.complaint("BUG: new", "log")
+    if suite.verdict([case], "ours").status() != 1:
+        yield "a complaint hid behind one that is known"
     suite.whole = True
     if suite.verdict([case], "ours").count(results.FAIL) != 2:
         yield "a gap without a test was not noticed"
@@ -110,7 +123,7 @@ def others(suite):
         yield "the unit tests ran on the stock modules"
 
 
-def kernel_log(top):
+def kernel_log(suite, top):
     """Is each complaint put down to the case in which it came?"""
     with open(f"{top}/console.log", "w", encoding="utf-8") as f:
         f.write(CONSOLE)
@@ -118,8 +131,11 @@ def kernel_log(top):
         f.write("".join(line + "\n" for line in CONSOLE.splitlines()
                         if "WARNING" in line or "BUG" in line))
     log = results.KernelLog(f"{top}/console.log")
-    if (len(log.all()), len(log.of("one")), len(log.of("two"))) != (2, 0, 1):
+    if (len(log.all()), len(log.of("one")), len(log.of("two"))) != (4, 0, 3):
         yield f"complaints of the kernel were put down as {log.found}"
+    known = [bool(suite.known_complaint(c, "amd", "ours")) for c in log.all()]
+    if known != [False, False, True, False]:
+        yield f"of the kernel's complaints these were taken as known: {known}"
 
 
 def main():
@@ -133,7 +149,7 @@ def main():
         suite = results.Suite(f"{top}/t")
         suite.whole = False
         wrong = list(planted(suite)) + list(others(suite)) + \
-            list(kernel_log(top))
+            list(kernel_log(suite, top))
     for text in wrong:
         print(text)
     return bool(wrong)

@@ -448,14 +448,17 @@ class Runner:
 
     def kernel(self, host, log, cases, out):
         """Put the kernel's complaints down to cases; they fail them."""
+        names = {case.name: case for case in cases}
+        where = f"{out}/console.log"
         with self.lock:
-            for case in cases:
-                for text in log.of(case.name):
-                    case.complaint(text, f"{out}/console.log")
-                    say(f"{case.host}: the kernel complained in "
-                        f"{case.name}: {text}")
-            self.complaints += [(host, text, f"{out}/console.log")
-                                for text in log.all()]
+            for name, text in log.found:
+                known = self.suite.known_complaint(text, host, self.modules)
+                if name in names:
+                    names[name].complaint(text, where, known)
+                if not known:
+                    say(f"{host}: the kernel complained in "
+                        f"{name or 'no case'}: {text}")
+                    self.complaints.append((host, text, where))
 
     def as_expected(self, cases):
         return self.suite.verdict(cases, self.modules, False).status() == 0
