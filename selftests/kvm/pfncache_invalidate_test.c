@@ -181,6 +181,7 @@ TEST_F(cache, remap_during_lookup_is_followed)
 	struct change change = { &self->mem, self->page };
 	struct pointer p = { &self->vm, variant, self->page };
 
+	PROBE_NEEDS_TWO_CPUS();
 	ASSERT_EQ(0, point_around(self->probe, &p, change_remap, &change));
 	ASSERT_EQ(0, cache_use(&self->vm, variant, PORT));
 	EXPECT_TRUE(cache_wrote(variant, witness + NEW * XVM_PAGE, PORT));
@@ -193,6 +194,7 @@ TEST_F(cache, unmap_during_lookup_is_seen)
 	struct change change = { &self->mem, self->page };
 	struct pointer p = { &self->vm, variant, self->page };
 
+	PROBE_NEEDS_TWO_CPUS();
 	/* Whether the ioctl or the event says so, nobody may write. */
 	point_around(self->probe, &p, change_unmap, &change);
 	cache_use(&self->vm, variant, PORT);
