@@ -87,6 +87,7 @@ def main(out, status):
         ("guest kernel", "kernel"), ("Xen version", "xen-version"),
         ("clock source", "clocksource"), ("upcall", "upcall"),
         ("event ABI", "events"), ("CPUs", "cpus"), ("root disk", "root"))]
+    report.append(f"  host CPU      {one(host, 'cpu')}")
     report.append(f"  ended by      {one(host, 'ended')}")
 
     report += ["", "Work of the guest"]
