@@ -30,11 +30,11 @@ TABLE = (
          machine="bochs", kvm="kvm-intel", params="enable_apicv=0",
          cpus=1, mem=2048, slow=4),
     Host("amd-debug", "AMD, a kernel that checks locks and memory",
-         machine="qemu", kvm="kvm-amd", kernel="debug", mem=4096, slow=6),
+         machine="qemu", kvm="kvm-amd", kernel="debug", slow=6),
     Host("amd-rt", "AMD, a kernel with PREEMPT_RT",
-         machine="qemu", kvm="kvm-amd", kernel="rt", mem=4096, slow=6),
+         machine="qemu", kvm="kvm-amd", kernel="rt", slow=6),
     Host("amd-kcsan", "AMD, a kernel that watches for data races",
-         machine="qemu", kvm="kvm-amd", kernel="kcsan", mem=4096, slow=10),
+         machine="qemu", kvm="kvm-amd", kernel="kcsan", slow=10),
 )
 HOSTS = {host.name: host for host in TABLE}
 DEFAULT = TABLE[0].name
