@@ -10,6 +10,8 @@
  * cache come back under the xa_lock, which keeps the cache from leaving the index,
  * and so from being freed, while it is looked at.
  */
+#include <linux/error-injection.h>
+
 #include "pfncache.h"
 
 /* Pages with caches to invalidate before others get at the xa_lock. */
@@ -73,6 +75,7 @@ int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 
 	return xas_error(&xas);
 }
+ALLOW_ERROR_INJECTION(gpc_index_insert, ERRNO); /* else two failures in a row */
 
 /**
  * gpc_index_remove - take a cache out of the index

@@ -4,6 +4,7 @@
  * invalidations that may take the page away at any time. Owns nothing: the
  * caller holds refresh_lock, and the cache becomes valid here and nowhere else.
  */
+#include <linux/error-injection.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
 #include <linux/sched/mm.h>
@@ -13,13 +14,14 @@
 #include "../kvm_mm.h"
 
 /* Map a page, with or without a struct page. Return: its address or NULL. */
-static void *gpc_map_pfn(kvm_pfn_t pfn)
+static noinline void *gpc_map_pfn(kvm_pfn_t pfn)
 {
 	if (pfn_valid(pfn))
 		return kmap(pfn_to_page(pfn));
 
 	return memremap(pfn_to_hpa(pfn), PAGE_SIZE, MEMREMAP_WB);
 }
+ALLOW_ERROR_INJECTION(gpc_map_pfn, NULL); /* kmap() does not fail by itself */
 
 /**
  * gpc_unmap - undo the mapping of a page
