@@ -14,7 +14,7 @@ endif
 # A script gets a signal when this make is killed, so nothing outlives it.
 do := exec setpriv --pdeathsig TERM --
 
-.PHONY: all modules run shell guest unit test check clean distclean help
+.PHONY: all modules run shell guest unit test stress check clean distclean help
 .NOTPARALLEL:
 
 all: modules
@@ -40,6 +40,9 @@ test:
 	@lab/root
 	@$(do) selftests/run
 
+stress:
+	@$(do) selftests/stress/run --minutes "$(MIN)" --seed "$(SEED)"
+
 check:
 	@lab/root
 	@$(do) selftests/check
@@ -57,6 +60,7 @@ help:
 	@echo 'make guest     your own guest: KERNEL=file [INITRD=file] [DISK=file] [APPEND=words]'
 	@echo 'make unit      the C files in user space, with checking locks (SAN=address|thread)'
 	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1)'
+	@echo 'make stress    random operations, bounded (HOST=amd MIN=10 SEED=number STOCK=1)'
 	@echo 'make check     checkpatch, sparse, shellcheck, kernel-doc, W=1'
 	@echo 'make clean     remove what was built; the Debian root and kernels stay'
 	@echo 'make distclean remove everything in build/'

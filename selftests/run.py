@@ -72,7 +72,18 @@ def make_it(what, command, log, show=False):
     say(f"{what}: done in {time.monotonic() - began:.0f} s")
 
 
-BUILD_PROGRAMS = r"""
+def make_host(kernel, logs):
+    """What a host needs before it can boot; the logs go to that directory."""
+    make_it("Debian 13 root", ["lab/root"], f"{logs}/root.log")
+    modules = ["lab/in-root", "overlay/build"]
+    if kernel != "debian":
+        make_it(f"Kernel {kernel}", ["lab/kernel", kernel],
+                f"{logs}/kernel-{kernel}.log", show=True)
+        modules += ["--kernel", kernel]
+    make_it("Modules", modules, f"{logs}/modules.log")
+
+
+HEADERS = r"""
 set -eu
 src=/kvm-xen/build/base/linux-source-$(sed -n 's/^SERIES=//p' META)
 out=/kvm-xen/build/test/programs version=$(cat build/base/version)
@@ -84,6 +95,11 @@ if [ "$(cat $out/version 2>/dev/null)" != "$version" ]; then
     printf '%s\n' "$version" >$out/version
 fi
 hdrs=$out/headers/usr/include
+"""
+BUILD_STRESS = r"""
+make --no-print-directory -C selftests/stress OUT=$out/ours HDRS=$hdrs
+"""
+BUILD_PROGRAMS = HEADERS + BUILD_STRESS + r"""
 LDFLAGS=-static EXTRA_CFLAGS=-g0 make -s -k -j$(nproc) ARCH=x86_64 \
     -C $src/tools/testing/selftests/kvm OUTPUT=$out/upstream \
     KHDR_INCLUDES="-isystem $hdrs" "$@"
@@ -308,19 +324,12 @@ class Runner:
 
     def prepare(self, cases):
         kinds = {c.kind for c in cases}
-        make_it("Debian 13 root", ["lab/root"], "build/test/root.log")
-        modules = ["lab/in-root", "overlay/build"]
-        kernel = self.host.kernel
-        if kernel != "debian":
-            make_it(f"Kernel {kernel}", ["lab/kernel", kernel],
-                    f"build/test/kernel-{kernel}.log", show=True)
-            modules += ["--kernel", kernel]
-        make_it("Modules", modules, "build/test/modules.log")
+        make_host(self.host.kernel, "build/test")
         if "guest" in kinds:
             make_it("Guest's disk", ["lab/guest-disk"],
                     "build/test/guest-disk.log")
         if kinds & {"ours", "upstream"}:
-            build_programs(self.suite, cases, kernel)
+            build_programs(self.suite, cases, self.host.kernel)
 
     def take_lock(self):
         """One run at a time keeps its results in one place."""

@@ -5,7 +5,7 @@
  * is a hypercall with arguments that KVM takes itself, or not, or that are wrong; a
  * look at memory; a HLT; an exit.  Interrupts are taken and forgotten.
  *
- * A guest that gets lost (an exception, code written over) is started anew by
+ * A guest that gets lost (an exception, an exit that says so) is started anew by
  * vcpu.c.  No state; code is written by whoever opens the VM, and later by workers
  * while the guest runs, which is meant to be so.
  */
@@ -16,21 +16,26 @@
 
 #include "xenabi.h"
 
-/* The first pages of a guest. */
+/* Where things are, from STABLE_GPA on. */
 #define IDT64		0x0000
 #define PML4		0x1000
 #define PDPT		0x2000
 #define PD		0x3000		/* four: 4 GB */
 #define IDT32		0x7000
 #define GDT		0x7800
+#define TSS		0x7900
 #define HANDLER64	0x8000
-#define HANDLER32	0x8800
+#define HANDLER32	0x8400
+#define LOST		0x8800
 #define DATA		0x9000		/* what hypercalls point at */
 #define HYPERCALL_PAGE	0xa000
 #define STACK(c)	(0xb000 + ((c) + 1) * PAGE)
 #define CODE64(c)	(0x10000 + (c) * 2 * PAGE)
 #define CODE32(c)	(0x18000 + (c) * 2 * PAGE)
 #define CODE_ROOM	(2 * PAGE)
+#define GPA(at)		(STABLE_GPA + (at))
+
+_Static_assert(GPA(DATA) == SPOIL_GPA, "what may be written over");
 
 #define CS64		0x08
 #define CS32		0x10
@@ -125,7 +130,7 @@ static void xen_step(struct emitter *e, struct rng *rng)
 		arg[i] = rng_edge(rng);
 	if (!rng_once_in(rng, 8)) {
 		/* Arguments that are understood. */
-		arg[1] = DATA + rng_below(rng, PAGE / 8) * 8;
+		arg[1] = GPA(DATA) + rng_below(rng, PAGE / 8) * 8;
 		switch (number) {
 		case HYPERVISOR_event_channel_op:
 			arg[0] = EVTCHNOP_send;
@@ -178,7 +183,7 @@ static void step(struct emitter *e, struct rng *rng)
 		break;
 	case 5:		/* where is the hypercall page? */
 		set32(e, CX, 0x40000200);
-		set32(e, AX, HYPERCALL_PAGE | rng_once_in(rng, 8));
+		set32(e, AX, GPA(HYPERCALL_PAGE) | rng_once_in(rng, 8));
 		set32(e, DX, 0);
 		bytes(e, "\x0f\x30", 2);
 		break;
@@ -225,7 +230,7 @@ void guest_data(uint8_t *stable, struct rng *rng)
 	for (i = 0; i < PAGE / 8; i++) {
 		switch (rng_below(rng, 4)) {
 		case 0:		/* a pointer to ports, or a time */
-			data[i] = DATA + rng_below(rng, PAGE / 8) * 8;
+			data[i] = GPA(DATA) + rng_below(rng, PAGE / 8) * 8;
 			break;
 		case 1:		/* a number of ports, or a port */
 			data[i] = rng_below(rng, 3);
@@ -260,25 +265,33 @@ static void handler(uint8_t *start, bool longmode)
 	*e.at++ = 0xcf;					/* iret */
 }
 
+/* An entry of an interrupt table; a long mode one has a second half of zeros. */
+static uint64_t gate(uint64_t handler, uint64_t selector)
+{
+	return (handler & 0xffff) | selector << 16 | 0x8e00ULL << 32 |
+	       handler >> 16 << 48;
+}
+
 void guest_tables(uint8_t *stable)
 {
 	const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf9b000000ffff,
 				 0x00cf93000000ffff };
-	uint64_t *entry;
+	uint64_t *idt64 = (uint64_t *)(stable + IDT64);
+	uint64_t *idt32 = (uint64_t *)(stable + IDT32);
 	int i;
 
 	memcpy(stable + GDT, gdt, sizeof(gdt));
 	handler(stable + HANDLER64, true);
 	handler(stable + HANDLER32, false);
+	/* out %al, $LOST_PORT; again */
+	memcpy(stable + LOST, "\xe6\x81\xeb\xfc", 4);
 	for (i = 0; i < 256; i++) {
-		entry = (uint64_t *)(stable + IDT64) + 2 * i;
-		entry[0] = HANDLER64 | CS64 << 16 | 0x8e00ULL << 32;
-		entry = (uint64_t *)(stable + IDT32) + i;
-		entry[0] = HANDLER32 | CS32 << 16 | 0x8e00ULL << 32;
+		idt64[2 * i] = gate(GPA(i < 32 ? LOST : HANDLER64), CS64);
+		idt32[i] = gate(GPA(i < 32 ? LOST : HANDLER32), CS32);
 	}
-	*(uint64_t *)(stable + PML4) = PDPT | 7;
+	*(uint64_t *)(stable + PML4) = GPA(PDPT) | 7;
 	for (i = 0; i < 4; i++)
-		((uint64_t *)(stable + PDPT))[i] = (PD + i * PAGE) | 7;
+		((uint64_t *)(stable + PDPT))[i] = GPA(PD + i * PAGE) | 7;
 	for (i = 0; i < 4 * 512; i++)
 		((uint64_t *)(stable + PD))[i] = i * 2 * MB | 0x87;
 }
@@ -298,20 +311,23 @@ void guest_registers(int c, bool longmode, struct kvm_sregs *sregs,
 	exec.db = !longmode;
 	sregs->cs = exec;
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
-	sregs->gdt.base = GDT;
+	sregs->tr = (struct kvm_segment){
+		.base = GPA(TSS), .limit = 0x67, .type = 11, .present = 1,
+	};
+	sregs->gdt.base = GPA(GDT);
 	sregs->gdt.limit = 31;
-	sregs->idt.base = longmode ? IDT64 : IDT32;
+	sregs->idt.base = GPA(longmode ? IDT64 : IDT32);
 	sregs->idt.limit = longmode ? 4095 : 2047;
 	sregs->cr0 = 0x31;			/* PE, ET, NE */
 	sregs->cr3 = sregs->cr4 = sregs->efer = 0;
 	if (longmode) {
 		sregs->cr0 |= 1UL << 31;	/* PG */
-		sregs->cr3 = PML4;
+		sregs->cr3 = GPA(PML4);
 		sregs->cr4 = 1 << 5;		/* PAE */
 		sregs->efer = 1 << 8 | 1 << 10;	/* LME, LMA */
 	}
 	memset(regs, 0, sizeof(*regs));
-	regs->rip = longmode ? CODE64(c) : CODE32(c);
-	regs->rsp = STACK(c);
+	regs->rip = GPA(longmode ? CODE64(c) : CODE32(c));
+	regs->rsp = GPA(STACK(c));
 	regs->rflags = 0x202;			/* interrupts on */
 }

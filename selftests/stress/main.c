@@ -35,6 +35,7 @@ static struct {
 	unsigned int rounds, first, limit;
 	uint32_t seed;
 	bool marks;		/* in the kernel's log, for who reads both */
+	const char *only;	/* one result of those a run has */
 	enum plant plant;
 } opt = { .rounds = 1, .limit = 60 };
 
@@ -177,55 +178,78 @@ static bool supervise(const struct recipe *recipe)
 	return !*why;
 }
 
+/* TAP: a plan, and one line for each result. */
+static bool wanted(const char *name)
+{
+	return !opt.only || !strcmp(opt.only, name);
+}
+
+static void plan(unsigned int results)
+{
+	printf("1..%u\n", opt.only ? 1 : results);
+}
+
+static bool result(bool good, const char *name)
+{
+	static unsigned int number;
+
+	printf("%s %u %s\n", good ? "ok" : "not ok", ++number, name);
+	return good;
+}
+
+static bool memory_result(void)
+{
+	char why[128];
+	bool good = check_memory(opt.rounds, why, sizeof(why));
+
+	printf("# %s\n", why);
+	if (!good)
+		printf("@@failed %u memory: %s\n", opt.seed, why);
+	return result(good, "memory");
+}
+
 static bool run_rounds(void)
 {
 	struct recipe recipe = { .run = opt.seed };
-	char why[128];
+	char name[64], why[128];
 	bool good = true;
 	unsigned int i;
 
+	plan(opt.rounds + 1);
 	for (i = 0; i < opt.rounds; i++) {
 		recipe.index = opt.first + i;
+		/* Without what coverage adds, so that results keep their names. */
+		snprintf(name, sizeof(name), "round-%u.%u", recipe.run,
+			 recipe.index);
+		if (!wanted(name))
+			continue;
 		cover_breed(&recipe);
-		if (!supervise(&recipe))
-			good = false;
+		good &= result(supervise(&recipe), name);
 		/* The first rounds fill what the kernel keeps for later. */
 		if (i == 1)
 			check_memory(0, why, sizeof(why));
 	}
-	if (opt.rounds > 2) {
-		if (!check_memory(opt.rounds, why, sizeof(why))) {
-			printf("@@failed %u memory: %s\n", opt.seed, why);
-			good = false;
-		}
-		printf("# %s\n", why);
-	}
+	if (wanted("memory"))
+		good &= memory_result();
 	return good;
 }
 
-static bool run_named(const char *name)
+static bool run_named(int n, char **names)
 {
 	struct recipe recipe;
+	bool good = true;
+	char name[RECIPE_TEXT + 8];
 
-	if (!recipe_parse(&recipe, name)) {
-		fprintf(stderr, "xen_stress: %s is not the name of a round\n",
-			name);
-		exit(2);
-	}
-	return supervise(&recipe);
-}
-
-static bool run_kept(void)
-{
-	size_t i, n = sizeof(kept_rounds) / sizeof(kept_rounds[0]) - 1;
-	bool good = true, one;
-
-	printf("1..%zu\n", n);
-	for (i = 0; i < n; i++) {
-		one = run_named(kept_rounds[i]);
-		printf("%s %zu round %s\n", one ? "ok" : "not ok", i + 1,
-		       kept_rounds[i]);
-		good = good && one;
+	plan(n);
+	for (; n--; names++) {
+		if (!recipe_parse(&recipe, *names)) {
+			fprintf(stderr, "xen_stress: %s is not the name of a round\n",
+				*names);
+			exit(2);
+		}
+		snprintf(name, sizeof(name), "round-%s", *names);
+		if (wanted(name))
+			good &= result(supervise(&recipe), name);
 	}
 	return good;
 }
@@ -234,23 +258,23 @@ static bool run_kept(void)
 static bool run_can_fail(void)
 {
 	struct recipe recipe = { .run = 1, .index = 4 };
-	bool good = true, noticed;
-	int i;
+	unsigned int limit = opt.limit;
+	bool good = true;
+	char name[64];
 
-	printf("1..%d\n", PLANTS);
-	for (i = 0; i < PLANTS; i++) {
-		opt.plant = i;
-		opt.limit = i == PLANT_HANG ? 3 : 60;
-		noticed = !supervise(&recipe);
-		if (noticed != (i != PLANT_NONE))
-			good = false;
-		printf("%s %d planted.%s\n", noticed == (i != PLANT_NONE) ?
-		       "ok" : "not ok", i + 1, plant_names[i]);
+	plan(PLANTS);
+	for (opt.plant = PLANT_NONE; opt.plant < PLANTS; opt.plant++) {
+		snprintf(name, sizeof(name), "planted.%s", plant_names[opt.plant]);
+		if (!wanted(name))
+			continue;
+		opt.limit = opt.plant == PLANT_HANG ? limit / 10 : limit;
+		good &= result(supervise(&recipe) == (opt.plant == PLANT_NONE),
+			       name);
 	}
 	return good;
 }
 
-static int usage(void)
+static int wrong_usage(void)
 {
 	fprintf(stderr,
 		"usage: xen_stress [--seed N] [--first N] [--rounds N] [--limit SECONDS]\n"
@@ -271,7 +295,8 @@ int main(int argc, char **argv)
 		{ "can-fail", no_argument, NULL, 'c' },
 		{}
 	};
-	bool kept = false, can_fail = false, good = true;
+	bool kept = false, can_fail = false, good;
+	const char *slow = getenv("LAB_SLOW");
 	int o;
 
 	while ((o = getopt_long(argc, argv, "r:", options, NULL)) != -1) {
@@ -294,7 +319,7 @@ int main(int argc, char **argv)
 		case 'p':
 			opt.plant = plant_find(optarg);
 			if (opt.plant == PLANTS)
-				return usage();
+				return wrong_usage();
 			break;
 		case 'k':
 			kept = true;
@@ -302,29 +327,33 @@ int main(int argc, char **argv)
 		case 'c':
 			can_fail = true;
 			break;
-		case 'r':	/* one test: they are too few to choose from */
+		case 'r':	/* as programs on the kselftest harness have it */
+			opt.only = optarg;
 			break;
 		default:
-			return usage();
+			return wrong_usage();
 		}
 	}
+	/* The limit is of a fast host's seconds. */
+	if (slow && atoi(slow) > 0)
+		opt.limit *= atoi(slow);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
-		return usage();
+		return wrong_usage();
 	/* What a round leaves behind becomes our child. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	printf("# coverage: %s\n", cover_setup() ? "KCOV" : "none");
 	check_begin();
 	check_merging(true);
 	if (kept)
-		good = run_kept();
+		good = run_named(sizeof(kept_rounds) / sizeof(kept_rounds[0]) - 1,
+				 (char **)kept_rounds);
 	else if (can_fail)
 		good = run_can_fail();
 	else if (optind < argc)
-		for (; optind < argc; optind++)
-			good = run_named(argv[optind]) && good;
+		good = run_named(argc - optind, argv + optind);
 	else
 		good = run_rounds();
 	check_merging(false);

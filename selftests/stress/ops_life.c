@@ -16,7 +16,12 @@ static void op_close(struct worker *w, struct rng *rng)
 
 static void op_open(struct worker *w, struct rng *rng)
 {
-	vm_open(w->round, rng_below(rng, w->round->vms), rng);
+	int v = rng_below(rng, w->round->vms);
+
+	/* One that lost a vCPU gets it back only so. */
+	if (rng_once_in(rng, 8))
+		vm_close(w->round, v, rng);
+	vm_open(w->round, v, rng);
 }
 
 static void op_close_cpu(struct worker *w, struct rng *rng)
@@ -151,9 +156,9 @@ static void op_wait(struct worker *w, struct rng *rng)
 }
 
 const struct op life_ops[] = {
-	{ "close", 3, op_close },
-	{ "open", 8, op_open },
-	{ "close-cpu", 2, op_close_cpu },
+	{ "close", 2, op_close },
+	{ "open", 10, op_open },
+	{ "close-cpu", 1, op_close_cpu },
 	{ "kick", 8, op_kick },
 	{ "exit-soon", 6, op_exit_soon },
 	{ "code", 8, op_code },

@@ -148,7 +148,7 @@ static void op_dirty_log(struct worker *w, struct rng *rng)
 
 static void op_advise(struct worker *w, struct rng *rng)
 {
-	static const int advices[] = {
+	static const int kinds[] = {
 		MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED,
 		MADV_FREE, MADV_REMOVE, MADV_COLD, MADV_PAGEOUT, MADV_HUGEPAGE,
 		MADV_NOHUGEPAGE, MADV_MERGEABLE, MADV_UNMERGEABLE,
@@ -158,7 +158,7 @@ static void op_advise(struct worker *w, struct rng *rng)
 	struct range range = any_range(rng);
 
 	/* What kinds of memory there are, and so what is right, is varied. */
-	madvise(range.start, range.size, pick(rng, advices));
+	madvise(range.start, range.size, pick(rng, kinds));
 }
 
 static void op_protect(struct worker *w, struct rng *rng)

@@ -16,7 +16,7 @@
 
 #include "cover.h"
 
-#define BLOCKS		24	/* of each worker */
+#define BLOCKS		48	/* of each worker */
 
 /* How a round ends. */
 enum { TIDY, LEAVE, DIE };

@@ -50,8 +50,13 @@
 #define STABLE(v)	(0x1100000000UL + (v) * MB)
 #define RUN(v, c)	(0x1200000000UL + ((v) * NCPU + (c)) * 16 * PAGE)
 
-/* Addresses in the guests. */
-#define STABLE_SIZE	(32 * PAGE)	/* code and tables, at 0 */
+/*
+ * Addresses in the guests.  Code and tables lie where nothing random points: a
+ * guest that goes astray far enough can end the emulator under the host.
+ */
+#define STABLE_GPA	0xd0000000UL
+#define STABLE_SIZE	(32 * PAGE)
+#define SPOIL_GPA	(STABLE_GPA + 9 * PAGE)	/* may be written over: two pages */
 #define ARENA_GPA	(2 * MB)	/* the arena, whole */
 #define FLIP_GPA	(16 * MB)	/* slots that come and go, FLIPS of them */
 #define FLIP_SIZE	MB
@@ -132,6 +137,7 @@ uint64_t any_hva(struct rng *rng);
 uint64_t spot_gpa(int v, int c, int n);
 
 /* guest.c: what vCPUs execute. */
+#define LOST_PORT	0x81		/* an exception brought it here */
 void guest_tables(uint8_t *stable);
 void guest_code(uint8_t *stable, int c, struct rng *rng);
 void guest_data(uint8_t *stable, struct rng *rng);

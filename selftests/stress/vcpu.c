@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cover.h"
@@ -55,6 +57,9 @@ static void exited(struct round *round, int v, int c, struct rng *rng)
 		answer_hypercall(run, FD_CPU(v, c), rng);
 		break;
 	case KVM_EXIT_IO:
+		if (run->io.port == LOST_PORT)
+			start(v, c, rng);
+		break;
 	case KVM_EXIT_MMIO:
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
@@ -78,6 +83,8 @@ void *cpu_thread(void *arg)
 	uint32_t life = 0, n = 0;
 	int r;
 
+	/* Guests that spin must not starve the workers. */
+	setpriority(PRIO_PROCESS, syscall(SYS_gettid), 10);
 	while (!round->stop) {
 		if (life != round->life[me->v]) {
 			life = round->life[me->v];

@@ -171,7 +171,7 @@ static void configure(struct round *round, int fd, int v, struct rng *rng)
 	}
 	if (rng_once_in(rng, 3))
 		ioctl(fd, KVM_ENABLE_CAP, &manual);
-	slot(fd, SLOT_STABLE, 0, 0, STABLE_SIZE, STABLE(v));
+	slot(fd, SLOT_STABLE, 0, STABLE_GPA, STABLE_SIZE, STABLE(v));
 	slot(fd, SLOT_ARENA, rng_once_in(rng, 3) ? KVM_MEM_LOG_DIRTY_PAGES : 0,
 	     ARENA_GPA, ARENA_SIZE, ARENA);
 	if (rng_once_in(rng, 16))
@@ -271,8 +271,8 @@ uint64_t any_gpa(struct rng *rng)
 		return FLIP_GPA + rng_below(rng, FLIPS * FLIP_SIZE);
 	case 3:
 		return page + rng_below(rng, PAGE);
-	case 4:	/* the page that code and tables lie on */
-		return rng_below(rng, STABLE_SIZE / 64) * 64;
+	case 4:	/* what hypercalls point at */
+		return SPOIL_GPA + rng_below(rng, 2 * PAGE / 64) * 64;
 	case 5:	/* the last page of the arena, and what follows it */
 		return ARENA_GPA + ARENA_SIZE - PAGE + rng_below(rng, 2 * PAGE);
 	default: /* few pages, so that threads meet */
