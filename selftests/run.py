@@ -210,8 +210,9 @@ class Boot:
     def watch(self, p):
         while p.poll() is None:
             case = self.lane.cases.get(self.current)
-            patience = (SILENCE * self.lane.host.slow +
-                        (SLOWNESS * case.cost if case else 0))
+            # A boot has a limit of its own, lab/host's.
+            patience = SILENCE + SLOWNESS * case.cost if case else \
+                SILENCE * self.lane.host.slow
             if time.monotonic() - self.heard > patience:
                 p.terminate()
                 return
@@ -349,9 +350,13 @@ class Runner:
         os.makedirs(self.out)
         self.cases = cases
         self.prepare(cases)
+        self.suite.leave_out(cases, self.modules)
         for c in cases:
-            if c.kind == "unit":
+            if c.results:
+                self.report(c)
+            elif c.kind == "unit":
                 self.unit(c)
+        cases = [c for c in cases if not c.results]
         jobs = []
         for host in dict.fromkeys(c.host for c in cases):
             jobs += self.jobs(host, [c for c in cases if c.host == host])
