@@ -140,7 +140,8 @@ def make_payload(directory, cases, kernel):
     programs = "build/test/programs"
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    shutil.copy("selftests/host-cases", directory)
+    for script in ("host-cases", "host-params"):
+        shutil.copy(f"selftests/{script}", directory)
     probe = "probe" if kernel == "debian" else f"probe-{kernel}"
     shutil.copy(f"{programs}/ours/{probe}/kvm_xen_probe.ko", directory)
     with open(f"{directory}/list", "w", encoding="utf-8") as f:
