@@ -270,14 +270,15 @@ def run(args, work):
     settings = {
         "LAB_KVM": args.host.kvm,
         "LAB_KVM_PARAMS": args.host.params,
+        "LAB_BEFORE_KVM": args.host.before,
         "LAB_SLOW": args.host.slow,
         "LAB_HUGEPAGES": args.hugepages,
         "LAB_INTERACTIVE": "y" if args.interactive else "",
         "LAB_DISK": kind.DISK if args.disk else "",
         "LAB_DISK_MODULES": " ".join(kind.MODULES),
     }
-    initrd = hostimage.make(work, kernel, [args.host.kvm] + kind.MODULES, args,
-                            settings)
+    modules = [args.host.kvm] + kind.MODULES + args.host.before.split()
+    initrd = hostimage.make(work, kernel, modules, args, settings)
     words = " ".join(w for w in (KERNEL_WORDS, kind.KERNEL_WORDS, args.append)
                      if w)
     machine = kind.Machine(args, work)
