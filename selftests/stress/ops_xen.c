@@ -9,6 +9,8 @@
 
 #include "xenabi.h"
 
+bool any_msr;
+
 /* An area that cannot be reached; one that is not in use yet. */
 #define AREA	(E(EFAULT) | E(EINVAL))
 
@@ -73,10 +75,12 @@ static void op_config(struct worker *w, struct rng *rng)
 	/*
 	 * Any other MSR is taken by 6.12, even one that KVM writes itself while
 	 * it resets a vCPU: upstream's xen.c then writes the hypercall page
-	 * without KVM's SRCU held.  Xen's own range is what is tried.
+	 * without KVM's SRCU held.  So that is only tried on demand.
 	 */
 	case 5:
-		config.msr = 0x40000000 | rng_below(rng, 0x10000000);
+		config.msr = rng_next(rng);
+		if (!any_msr)
+			config.msr = 0x40000000 | config.msr >> 4;
 		break;
 	}
 	if (config.flags & ~(KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL |

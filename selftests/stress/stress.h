@@ -155,6 +155,7 @@ struct op {
 	void (*fn)(struct worker *w, struct rng *rng);
 };
 
+extern bool any_msr;	/* for hypercalls, not only those of Xen's range */
 extern const struct op xen_ops[], event_ops[], memory_ops[], life_ops[];
 void run_block(struct worker *w, const struct block *block);
 
