@@ -330,7 +330,8 @@ TEST_F_TIMEOUT(memslot, events_amid_slot_changes_need_no_refresh, 60)
 	refreshes = probe_calls(self->probe, PROBE_GPC_REFRESH);
 	__atomic_store_n(&churn.stop, 1, __ATOMIC_RELEASE);
 	ASSERT_EQ(0, pthread_join(thread, NULL));
-	ASSERT_LT(10, churn.rounds);
+	/* Few are enough, and a kernel that checks much does few. */
+	ASSERT_LT(3, churn.rounds);
 	EXPECT_EQ(0, refreshes) {
 		TH_LOG("%u refreshes in %u slot changes", refreshes,
 		       churn.rounds * 2);

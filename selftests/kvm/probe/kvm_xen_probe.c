@@ -152,6 +152,12 @@ static int probe_rwlock(struct kprobe *kp, struct pt_regs *regs)
 #define PROBE_LOCK(name) { .symbol_name = name, .pre_handler = probe_rwlock }
 
 static struct kprobe probe_rwlocks[] = {
+#ifdef CONFIG_PREEMPT_RT
+	PROBE_LOCK("rt_read_lock"),
+	PROBE_LOCK("rt_read_trylock"),
+	PROBE_LOCK("rt_write_lock"),
+	PROBE_LOCK("rt_write_trylock"),
+#else
 	PROBE_LOCK("_raw_read_lock"),
 	PROBE_LOCK("_raw_read_lock_irq"),
 	PROBE_LOCK("_raw_read_lock_irqsave"),
@@ -160,6 +166,7 @@ static struct kprobe probe_rwlocks[] = {
 	PROBE_LOCK("_raw_write_lock_irq"),
 	PROBE_LOCK("_raw_write_lock_irqsave"),
 	PROBE_LOCK("_raw_write_trylock"),
+#endif
 };
 
 static u64 probe_missed(void)
