@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """An emulated host under Bochs, which emulates VMX with EPT on any machine.
 
-For lab/host.py, which knows when to start it and what to make of it. Bochs counts
-instructions and nothing else: the same run each time. It has one usable CPU, no
-virtio and no nvdimm; kernel and initramfs come from a GRUB disc, a disk is an ATA
-disk.
+For lab/host.py, which knows when to start it and what to make of it. Bochs' time is
+the number of its instructions, whatever the machine does; still no two runs are the
+same to the instruction. It has one usable CPU, no virtio and no nvdimm; kernel and
+initramfs come from a GRUB disc, a disk is an ATA disk.
 """
 
 import os
@@ -67,7 +67,8 @@ def mode(_args):
 class Machine:
     """One Bochs process."""
 
-    # The run replays exactly: a kernel that died was killed by what ran in it.
+    # With its one CPU Bochs has not been seen to kill a host's kernel: one that
+    # died was killed by what ran in it.
     trusted = True
 
     def __init__(self, args, work):
@@ -81,7 +82,7 @@ class Machine:
         if args.cpus > 1:
             return "Bochs loses hosts with more than one CPU"
         if args.seed is not None:
-            return "Bochs has one interleaving; --seed has no meaning there"
+            return "Bochs takes no seed; --seed has no meaning there"
         if args.interactive and not os.isatty(0):
             return "an interactive host under Bochs needs a terminal"
         return None

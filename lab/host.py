@@ -29,7 +29,8 @@ modes:
           (default of the AMD hosts)
   single  QEMU, one emulator thread, in real time
   multi   QEMU, one emulator thread for each CPU; fast, and may lose the host
-  bochs   Bochs, deterministic, one CPU (default of the Intel host)
+  bochs   Bochs, one CPU, its time counted in instructions (default of the
+          Intel host)
   kvm     QEMU with real nested virtualisation, the default where the machine
           has it for the host's kind of CPU
 
@@ -282,6 +283,8 @@ def run(args, work):
     words = " ".join(w for w in (KERNEL_WORDS, kind.KERNEL_WORDS, args.append)
                      if w)
     machine = kind.Machine(args, work)
+    # Bochs makes it with the first word only.
+    hostimage.write(f"{args.out}/port.raw", "")
     try:
         machine.start(kernel.vmlinuz, initrd, words)
         if args.interactive:
