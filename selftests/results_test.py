@@ -19,6 +19,7 @@ TABLES = {
                  "[prog]\n[ours]\nkind=ours\n[unit]\nkind=unit\n",
     "expect.cfg": "[DEFAULT]\nhosts=amd\nmodules=both\nemulator=any\n"
                   "[known_*]\nresult=skip\nreason=r\n"
+                  "[loses]\nresult=lost\nreason=r\n"
                   "[broken]\nresult=fail\nreason=r\n"
                   "[a lock]\ncomplaint=BUG: known.*\\bthat_lock\nreason=r\n",
     "gaps.tsv": "W1\tours: f.gap\n",
@@ -32,6 +33,8 @@ PLANTED = (
     ("upstream", "known_one", 4, ["1..0 # SKIP - no"], "ours", [results.SKIP]),
     ("upstream", "known_one", 0, [], "ours", [results.XPASS]),
     ("upstream", "broken", 254, [], "ours", [results.XFAIL]),
+    ("upstream", "loses", 4, ["1..0 # SKIP - no"], "ours", [results.SKIP]),
+    ("upstream", "loses", 0, [], "ours", [results.XPASS]),
     ("upstream", "broken", 0, [], "ours", [results.XPASS]),
     ("upstream", "prog", 137, [], "ours", [results.ERROR]),
     ("guest", "guest", 3, ["lost"], "ours", [results.ERROR]),
@@ -119,6 +122,11 @@ def others(suite):
         yield "T= took a case that is not there"
     except results.UsageError:
         pass
+    alone, beside = make_case("loses", "upstream"), make_case("loses", "upstream")
+    suite.leave_out([alone], "ours")
+    suite.leave_out([beside, make_case("prog", "upstream")], "ours")
+    if alone.results or len(beside.results) != 1:
+        yield "a case that loses the emulator was left out, or not, as it must"
     if any(c.kind == "unit" for c in suite.select("amd", "", True)):
         yield "the unit tests ran on the stock modules"
 
