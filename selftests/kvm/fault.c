@@ -84,7 +84,7 @@ static unsigned long address_of(const char *symbol)
 
 void fault_open(struct fault *f)
 {
-	unsigned long leak;
+	static unsigned long leak;	/* a long search, done once */
 
 	*f = (struct fault){ .fd = open(NTH, O_RDWR | O_CLOEXEC) };
 	if (f->fd < 0)
@@ -105,7 +105,8 @@ void fault_open(struct fault *f)
 	if (!access(DEBUGFS "fail_usercopy", F_OK))
 		set_stacks("fail_usercopy", "reject", 1, ~0UL);
 	/* The search for leaks must not go blind. */
-	leak = address_of("kmemleak_scan_area");
+	if (!leak)
+		leak = address_of("kmemleak_scan_area");
 	if (leak)
 		set_stacks("failslab", "reject", leak, leak + 512);
 	/* Our own memory must not be what is short. */

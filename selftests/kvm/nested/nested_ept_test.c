@@ -49,16 +49,18 @@
  */
 extern char l2_page[];
 uint32_t l2_saw;
-asm(".pushsection .text\n"
-    ".balign 4096\n"
-    "l2_page:\n"
-    "	vmcall\n"
-    "	mov l2_page(%rip), %eax\n"
-    "	mov %eax, l2_saw(%rip)\n"
-    "	vmcall\n"
-    "	hlt\n"
-    ".balign 4096\n"
-    ".popsection\n");
+asm(
+	".pushsection .text\n"
+	".balign 4096\n"
+	"l2_page:\n"
+	"	vmcall\n"
+	"	mov l2_page(%rip), %eax\n"
+	"	mov %eax, l2_saw(%rip)\n"
+	"	vmcall\n"
+	"	hlt\n"
+	".balign 4096\n"
+	".popsection\n"
+);
 
 static uint8_t l2_data[4096] __attribute__((__aligned__(4096)));
 
