@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "stress.h"
 #include "xvm.h"
 
 #define PATIENCE_MS	5000	/* for what the kernel does later */
@@ -205,8 +206,9 @@ static void new_vm(void)
 		xvm_die("Xen's areas");
 	if (xvm_send(&vm, 42, 0) || !xvm_pending(memory + XVM_PAGE, 42))
 		xvm_die("the event was sent and did not arrive");
-	xvm_timer(&vm, 0, 43, 2000000);
-	if (!xvm_wait_pending(memory + XVM_PAGE, 43, 2000))
+	if (!no_timer)
+		xvm_timer(&vm, 0, 43, 2000000);
+	if (!no_timer && !xvm_wait_pending(memory + XVM_PAGE, 43, 2000))
 		xvm_die("the timer was set and did not fire");
 	xvm_run_once(&vm, 0, 3 * XVM_PAGE, memory + 3 * XVM_PAGE);
 	xvm_destroy(&vm);

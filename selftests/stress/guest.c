@@ -236,7 +236,7 @@ void guest_data(uint8_t *stable, struct rng *rng)
 			data[i] = rng_below(rng, 3);
 			break;
 		case 2:
-			data[i] = 1 + rng_below(rng, 40);
+			data[i] = 1 + rng_below(rng, FEW_PORTS);
 			break;
 		default:
 			data[i] = rng_edge(rng);

@@ -121,7 +121,8 @@ static void judge_end(int status, char *why, size_t room)
 }
 
 /* One round.  Empty @why: it was as it must be. */
-static void run_round(const struct recipe *recipe, char *why, size_t room)
+static void run_round(const struct recipe *recipe, const char *name, char *why,
+		      size_t room)
 {
 	uint64_t deadline = now_ms() + opt.limit * 1000;
 	int status = 0;
@@ -143,8 +144,9 @@ static void run_round(const struct recipe *recipe, char *why, size_t room)
 		check_stacks(pid);
 		kill(-pid, SIGKILL);
 		if (!reap(pid, now_ms() + 10000, &status)) {
-			printf("# and it cannot be killed\n");
 			check_stacks(pid);
+			printf("@@failed %s no end within %u s, and it cannot be killed\n",
+			       name, opt.limit);
 			exit(1);
 		}
 		return;
@@ -160,7 +162,7 @@ static bool supervise(const struct recipe *recipe)
 	recipe_print(recipe, name);
 	mark("case", name);
 	printf("@@round %s begins\n", name);
-	run_round(recipe, why, sizeof(why));
+	run_round(recipe, name, why, sizeof(why));
 	state[0] = 0;
 	if (!check_clean(state, sizeof(state)) ||
 	    !check_alive(state, sizeof(state)))
@@ -281,7 +283,7 @@ static int wrong_usage(void)
 {
 	fprintf(stderr,
 		"usage: xen_stress [--seed N] [--first N] [--rounds N] [--limit SECONDS]\n"
-		"                  [--marks] [--any-msr] [--plant NAME] [ROUND... | --kept | --can-fail]\n");
+		"                  [--marks] [--any-msr] [--no-timer] [--plant NAME] [ROUND... | --kept | --can-fail]\n");
 	return 2;
 }
 
@@ -295,6 +297,7 @@ int main(int argc, char **argv)
 		{ "marks", no_argument, NULL, 'm' },
 		{ "plant", required_argument, NULL, 'p' },
 		{ "any-msr", no_argument, NULL, 'a' },
+		{ "no-timer", no_argument, NULL, 't' },
 		{ "kept", no_argument, NULL, 'k' },
 		{ "can-fail", no_argument, NULL, 'c' },
 		{}
@@ -327,6 +330,9 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 			any_msr = true;
+			break;
+		case 't':
+			no_timer = true;
 			break;
 		case 'k':
 			kept = true;

@@ -28,7 +28,7 @@ static uint32_t any_port(struct rng *rng)
 		return (rng_next(rng) & 1 ? PORTS : PORTS_COMPAT) -
 		       rng_below(rng, 2);
 	default:
-		return 1 + rng_below(rng, 40);
+		return 1 + rng_below(rng, FEW_PORTS);
 	}
 }
 

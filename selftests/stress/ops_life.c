@@ -11,7 +11,14 @@
 
 static void op_close(struct worker *w, struct rng *rng)
 {
-	vm_close(w->round, rng_below(rng, w->round->vms), rng);
+	int v = rng_below(rng, w->round->vms), us = rng_below(rng, 500);
+	bool stays = rng_once_in(rng, 4);
+
+	vm_close(w->round, v, rng);
+	if (stays)
+		return;
+	usleep(us);
+	vm_open(w->round, v, rng);
 }
 
 static void op_open(struct worker *w, struct rng *rng)
@@ -19,7 +26,7 @@ static void op_open(struct worker *w, struct rng *rng)
 	int v = rng_below(rng, w->round->vms);
 
 	/* One that lost a vCPU gets it back only so. */
-	if (rng_once_in(rng, 8))
+	if (rng_once_in(rng, 4))
 		vm_close(w->round, v, rng);
 	vm_open(w->round, v, rng);
 }
@@ -156,7 +163,7 @@ static void op_wait(struct worker *w, struct rng *rng)
 }
 
 const struct op life_ops[] = {
-	{ "close", 2, op_close },
+	{ "close", 4, op_close },
 	{ "open", 10, op_open },
 	{ "close-cpu", 1, op_close_cpu },
 	{ "kick", 8, op_kick },

@@ -121,6 +121,7 @@ static void op_dirty_log(struct worker *w, struct rng *rng)
 {
 	static _Thread_local uint64_t bitmap[ARENA_SIZE / PAGE / 64];
 	uint32_t slot = rng_once_in(rng, 16) ? rng_edge(rng) :
+			rng_next(rng) & 1 ? SLOT_ARENA :
 			rng_below(rng, SLOT_FLIP + FLIPS);
 	struct kvm_dirty_log get = { .slot = slot, .dirty_bitmap = bitmap };
 	struct kvm_clear_dirty_log clear = {

@@ -9,7 +9,7 @@
 
 #include "xenabi.h"
 
-bool any_msr;
+bool any_msr, no_timer;
 
 /* An area that cannot be reached; one that is not in use yet. */
 #define AREA	(E(EFAULT) | E(EINVAL))
@@ -49,6 +49,7 @@ static void op_config(struct worker *w, struct rng *rng)
 			 KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
 		.msr = 0x40000200,
 	};
+	static const uint32_t msrs[] = { 0xda0, 0x277, 0x10, 0xc0000080 };
 	uint64_t wanted = OK;
 	int fd = any_vm(w, rng);
 
@@ -78,9 +79,9 @@ static void op_config(struct worker *w, struct rng *rng)
 	 * without KVM's SRCU held.  So that is only tried on demand.
 	 */
 	case 5:
-		config.msr = rng_next(rng);
-		if (!any_msr)
-			config.msr = 0x40000000 | config.msr >> 4;
+		config.msr = 0x40000000 | rng_below(rng, 0x10000000);
+		if (any_msr)
+			config.msr = pick(rng, msrs);
 		break;
 	}
 	if (config.flags & ~(KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL |
@@ -342,6 +343,8 @@ static void op_timer(struct worker *w, struct rng *rng)
 	uint64_t ns = rng_below(rng, 3000000);
 	uint64_t wanted = OK;
 
+	if (no_timer)
+		attr.u.timer.port = 0;
 	if (rng_once_in(rng, 16)) {
 		attr.u.timer.priority = rng_edge(rng);
 		if (attr.u.timer.port &&

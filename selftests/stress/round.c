@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cover.h"
+#include "xenabi.h"
 
 #define BLOCKS		48	/* of each worker */
 
@@ -103,12 +104,14 @@ static void arm_timers(struct round *round, struct rng *rng)
 	struct kvm_clock_data clock = {};
 	int v, c;
 
+	if (no_timer)
+		return;
 	for (v = 0; v < round->vms; v++) {
 		ioctl(FD_VM(v), KVM_GET_CLOCK, &clock);
 		for (c = 0; c < round->cpus; c++) {
 			struct kvm_xen_vcpu_attr attr = {
 				.type = KVM_XEN_VCPU_ATTR_TYPE_TIMER,
-				.u.timer.port = 1 + rng_below(rng, 40),
+				.u.timer.port = 1 + rng_below(rng, FEW_PORTS),
 				.u.timer.priority = PRIO_2LEVEL,
 				.u.timer.expires_ns = clock.clock +
 						      rng_below(rng, 4000000),

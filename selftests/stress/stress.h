@@ -155,7 +155,9 @@ struct op {
 	void (*fn)(struct worker *w, struct rng *rng);
 };
 
+/* Switches, see docs/testing.rst. */
 extern bool any_msr;	/* for hypercalls, not only those of Xen's range */
+extern bool no_timer;	/* no Xen timer is armed */
 extern const struct op xen_ops[], event_ops[], memory_ops[], life_ops[];
 void run_block(struct worker *w, const struct block *block);
 

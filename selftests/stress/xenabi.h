@@ -29,6 +29,7 @@
 
 #define PORTS_COMPAT			1024
 #define PORTS				4096
+#define FEW_PORTS			16	/* that most events are for */
 
 #define RUNSTATE_offline		3
 
