@@ -193,6 +193,8 @@ static int planted_racer(void *arg)
 
 	while (time_before(jiffies, end)) {
 		raced++;
+		/* In memory, in each round. */
+		barrier();
 		cond_resched();
 	}
 	complete(arg);
@@ -213,6 +215,8 @@ static int planted_race(void)
 	if (IS_ERR(second))
 		return PTR_ERR(second);
 	wait_for_completion(&two);
+	/* A variable that nobody reads would be left out. */
+	WRITE_ONCE(sink, raced);
 	return 0;
 }
 
