@@ -76,8 +76,8 @@ static int planted_ubsan(void)
 
 static int planted_order(void)
 {
-	static DEFINE_MUTEX(a);
-	static DEFINE_MUTEX(b);
+	static DEFINE_MUTEX(a);	/* protects nothing; taken before b, and after */
+	static DEFINE_MUTEX(b);	/* protects nothing */
 
 	mutex_lock(&a);
 	mutex_lock(&b);
@@ -94,8 +94,8 @@ static int planted_order(void)
 /* What is wrong on PREEMPT_RT only, found without it. */
 static int planted_nesting(void)
 {
-	static DEFINE_RAW_SPINLOCK(raw);
-	static DEFINE_SPINLOCK(lock);
+	static DEFINE_RAW_SPINLOCK(raw);	/* protects nothing */
+	static DEFINE_SPINLOCK(lock);		/* protects nothing */
 
 	raw_spin_lock(&raw);
 	spin_lock(&lock);
