@@ -207,7 +207,7 @@ class Run:
                 raise test.RigError(f"no round ran; see {boot.out}")
             self.once_more(boot)
             return
-        index, rounds, dead = 0, FIRST, 0
+        index, rounds, dead = 0, max(2, FIRST // self.host.slow), 0
         cost, overhead = 5 * self.host.slow, 30 * self.host.slow
         while index == 0 or self.left() > overhead + 2 * cost:
             if index:
