@@ -133,7 +133,11 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
 				return false;
 	}
 
-	if (xa_find(&m->index, &page, last, GPC_INDEXED))
+	/*
+	 * Marks change under the xa_lock, by plain stores to a word of them. Each
+	 * bit in it is old or new, and that is all the answer depends on.
+	 */
+	if (data_race(xa_find(&m->index, &page, last, GPC_INDEXED)))
 		return true;
 
 	/* As above; pairs with the index's rcu_assign_pointer(). */

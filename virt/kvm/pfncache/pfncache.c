@@ -139,7 +139,9 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 		uhva >> PAGE_SHIFT != gpc->uhva >> PAGE_SHIFT;
 
 	write_lock_irq(&gpc->lock);
-	gpc->active = true;
+	/* Others read this without a lock; a refresh has no news for them. */
+	if (!gpc->active)
+		WRITE_ONCE(gpc->active, true);
 	gpc->gpa = gpa;
 	if (gpc->valid && !moved) {
 		gpc->uhva = uhva;
@@ -300,7 +302,7 @@ void kvm_gpc_deactivate(struct gfn_to_pfn_cache *gpc)
 
 	if (gpc->active) {
 		write_lock_irq(&gpc->lock);
-		gpc->active = false;
+		WRITE_ONCE(gpc->active, false);
 		gpc->valid = false;
 		gpc_set_stale(gpc, true);
 		old_pfn = gpc->pfn;
