@@ -3,7 +3,8 @@
  * custom: the VM around the caches, by the rules of kvm_main.c that they depend
  * on: every memslot change is published as a new set under SRCU with the
  * generation's "in progress" bit, and then given its final generation in place; a
- * deletion or a move does it twice; the notifier counts active invalidations
+ * deletion or a move does it twice, and has the shadow pages flushed in between,
+ * which is when the caches hear of it; the notifier counts active invalidations
  * before it tells the caches, and moves the sequence number only for ranges that
  * some memslot covers.
  */
@@ -15,7 +16,10 @@
 #ifdef UNIT_STOCK
 #define kvm_gpc_mmu_notifier_register	mmu_notifier_register
 #define kvm_gpc_mmu_notifier_unregister	mmu_notifier_unregister
+#define kvm_gpc_flush_shadow_memslot	kvm_arch_flush_shadow_memslot
 #else
+void kvm_gpc_flush_shadow_memslot(struct kvm *kvm,
+				  struct kvm_memory_slot *slot);
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 				  struct mm_struct *mm);
 void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
@@ -165,6 +169,8 @@ void unit_vm_destroy(struct kvm *kvm, void (*last_caches)(struct kvm *kvm))
 	free(kvm);
 }
 
+void (*unit_slots_published)(struct kvm *kvm, u64 gen);
+
 /* slots_lock held; takes over @next. */
 static void publish(struct kvm *kvm, struct kvm_memslots *next)
 {
@@ -179,6 +185,8 @@ static void publish(struct kvm *kvm, struct kvm_memslots *next)
 	synchronize_srcu(&kvm->srcu);
 	WRITE_ONCE(next->generation, gen + KVM_ADDRESS_SPACE_NUM);
 	free(old);
+	if (unit_slots_published)
+		unit_slots_published(kvm, next->generation);
 }
 
 static struct kvm_memslots *copy_slots(struct kvm *kvm)
@@ -187,6 +195,12 @@ static struct kvm_memslots *copy_slots(struct kvm *kvm)
 
 	memcpy(next, kvm_memslots(kvm), sizeof(*next));
 	return next;
+}
+
+/* What a slot's end means to the shadow pages is not ours to know. */
+void kvm_arch_flush_shadow_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	lockdep_assert_held(&kvm->slots_lock);
 }
 
 static struct kvm_memory_slot *slot_by_id(struct kvm_memslots *slots, int id)
@@ -200,9 +214,12 @@ static struct kvm_memory_slot *slot_by_id(struct kvm_memslots *slots, int id)
 static void mark_invalid(struct kvm *kvm, int id)
 {
 	struct kvm_memslots *next = copy_slots(kvm);
+	struct kvm_memory_slot old = *slot_by_id(next, id);
 
 	slot_by_id(next, id)->flags |= KVM_MEMSLOT_INVALID;
 	publish(kvm, next);
+	/* Nobody sees the slot any more, and it is not elsewhere yet. */
+	kvm_gpc_flush_shadow_memslot(kvm, &old);
 }
 
 void unit_slot_mark_invalid(struct kvm *kvm, int id)

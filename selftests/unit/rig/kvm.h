@@ -14,6 +14,8 @@ void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 		   unsigned long uaddr, u32 flags);
 /* The first half of a deletion or a move; unit_slot_set() is the other. */
 void unit_slot_mark_invalid(struct kvm *kvm, int id);
+/* Stands for kvm_arch_memslots_updated(): there is a new set. */
+extern void (*unit_slots_published)(struct kvm *kvm, u64 gen);
 /* A change of generation that changes nothing else. */
 void unit_slots_touch(struct kvm *kvm);
 

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "rig/cpu.h"
 #include "rig/lock.h"
 
 #define MAX_LOCKS	(1u << 22)	/* ever; numbers are not used twice */
@@ -412,6 +413,8 @@ unsigned long unit_irq_off(const char *where)
 
 	(void)where;
 	current->irqs_off = 1;
+	if (!was)
+		unit_cpu_close();
 	return was;
 }
 
@@ -420,6 +423,8 @@ void unit_irq_restore(unsigned long flags, const char *where)
 	if (current->hardirq && !flags)
 		unit_fail("irq", "interrupts turned on in a hard interrupt at %s",
 			  where);
+	if (current->irqs_off && !flags)
+		unit_cpu_open();
 	current->irqs_off = flags;
 }
 

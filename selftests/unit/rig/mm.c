@@ -339,6 +339,28 @@ void unit_mm_zap(struct mm_struct *mm, unsigned long start, unsigned long end)
 	unit_mn_end(mm, start, end, true);
 }
 
+void unit_mm_migrate(struct mm_struct *mm, unsigned long uhva)
+{
+	unsigned long a = uhva & PAGE_MASK;
+	struct pte *pte = pte_of(a);
+	u64 *from, *to;
+
+	unit_mn_start(mm, a, a + PAGE_SIZE, true);
+	pthread_mutex_lock(&ptl);
+	if (pte->page) {
+		struct pte old = *pte;
+
+		to = new_page(pte, a)->mem;
+		from = old.page->mem;
+		/* Plain, so that a write that goes on is a race. */
+		for (size_t i = sizeof(struct unit_tag) / 8; i < PAGE_SIZE / 8; i++)
+			to[i] = from[i];
+		drop_page(&old);
+	}
+	pthread_mutex_unlock(&ptl);
+	unit_mn_end(mm, a, a + PAGE_SIZE, true);
+}
+
 int mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	might_sleep();
@@ -456,8 +478,12 @@ kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool interruptible,
 		break_cow(mm, addr);
 		pthread_mutex_lock(&ptl);
 	}
-	if (!pte->page && pte->mapped)
+	if (!pte->page && pte->mapped) {
 		new_page(pte, addr);
+		if (mm->zeroed)
+			memset(pte->page->mem + sizeof(struct unit_tag), 0,
+			       PAGE_SIZE - sizeof(struct unit_tag));
+	}
 	if (pte->page) {
 		pfn = pte->page->pfn;
 		if (!pte->io)
@@ -480,26 +506,49 @@ void kvm_release_pfn_clean(kvm_pfn_t pfn)
 	pthread_mutex_unlock(&ptl);
 }
 
-void unit_touch(void *khva, unsigned long uhva, bool write)
+static struct page *live_page_at(void *khva)
 {
 	struct page *page = page_at(khva);
-	struct unit_tag *tag;
 
 	if (!page)
 		unit_fail("access", "through %p, which maps nothing", khva);
-	if (((unsigned long)khva ^ uhva) & ~PAGE_MASK)
-		unit_fail("access", "offset in the page is wrong: %p for %#lx",
-			  khva, uhva);
 	if (__atomic_load_n(&page->state, __ATOMIC_RELAXED) != UNIT_PAGE_LIVE)
 		unit_fail("access", "page %#llx, once at %#lx, used after invalidate_start had returned",
 			  (unsigned long long)page->pfn, page->uhva);
-	tag = (void *)((unsigned long)khva & PAGE_MASK);
+	return page;
+}
+
+void unit_touch(void *khva, unsigned long uhva, bool write)
+{
+	struct unit_tag *tag = (void *)((unsigned long)khva & PAGE_MASK);
+	struct page *page = live_page_at(khva);
+
+	if (((unsigned long)khva ^ uhva) & ~PAGE_MASK)
+		unit_fail("access", "offset in the page is wrong: %p for %#lx",
+			  khva, uhva);
 	if (tag->magic != TAG_MAGIC || tag->uhva != (uhva & PAGE_MASK))
 		unit_fail("access", "page %#llx is at %#llx now, used for %#lx",
 			  (unsigned long long)page->pfn,
 			  (unsigned long long)tag->uhva, uhva);
 	if (write)
 		__atomic_fetch_add(&tag->touched, 1, __ATOMIC_RELAXED);
+}
+
+void unit_touch_live(void *khva, struct unit_seen *seen)
+{
+	struct unit_tag *tag = (void *)((unsigned long)khva & PAGE_MASK);
+	struct page *page = live_page_at(khva);
+
+	if (!seen->epoch) {
+		seen->uhva = tag->uhva;
+		seen->epoch = tag->epoch;
+	}
+	if (tag->magic != TAG_MAGIC || tag->uhva != seen->uhva ||
+	    tag->epoch != seen->epoch)
+		unit_fail("access", "page %#llx, once at %#llx, used after invalidate_start had returned",
+			  (unsigned long long)page->pfn,
+			  (unsigned long long)seen->uhva);
+	__atomic_fetch_add(&tag->touched, 1, __ATOMIC_RELAXED);
 }
 
 bool unit_pfn_valid(u64 pfn)

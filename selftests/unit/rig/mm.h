@@ -52,6 +52,7 @@ struct mm_struct {
 	void (*in_memremap)(struct mm_struct *mm, unsigned long uhva);
 	unsigned int gup_failures;	/* this many calls fail */
 	bool map_fails;
+	bool zeroed;			/* new pages are, but for the tag */
 	unsigned long gups;
 	unsigned long maps, unmaps;	/* kmap() and memremap() together */
 };
@@ -74,6 +75,9 @@ void unit_mn_end(struct mm_struct *mm, unsigned long start, unsigned long end,
 		 bool blockable);
 void unit_mm_zap(struct mm_struct *mm, unsigned long start, unsigned long end);
 
+/* The page moves, with what is in it: no write to it may be under way. */
+void unit_mm_migrate(struct mm_struct *mm, unsigned long uhva);
+
 /* The last thread of the process exits: release, then every page goes. */
 void unit_mm_release(struct mm_struct *mm);
 bool mmget_not_zero(struct mm_struct *mm);
@@ -84,6 +88,16 @@ void mmput_async(struct mm_struct *mm);
 struct page *unit_mm_page(struct mm_struct *mm, unsigned long uhva);
 /* Access a page as a cache's reader does; fails the test if it may not. */
 void unit_touch(void *khva, unsigned long uhva, bool write);
+
+/*
+ * The same for a reader without a lock, who has no user address to compare: all
+ * accesses with one @seen, zeroes at first, must meet one page.
+ */
+struct unit_seen {
+	u64 uhva;
+	u64 epoch;
+};
+void unit_touch_live(void *khva, struct unit_seen *seen);
 
 bool unit_pfn_valid(u64 pfn);
 struct page *unit_pfn_to_page(u64 pfn, const char *where);

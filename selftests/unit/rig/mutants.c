@@ -20,6 +20,9 @@ int __real_gpc_index_insert(struct gpc_manager *m,
 int __real_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		   kvm_pfn_t old_pfn, void *old_khva);
 
+void __real_gpc_take_end(struct gpc_manager *m, bool was_live);
+bool __real___kvm_gpc_reader(struct kvm *kvm);
+
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
 			  bool *dead);
 bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
@@ -31,6 +34,8 @@ int __wrap_gpc_index_insert(struct gpc_manager *m,
 			    struct gfn_to_pfn_cache *gpc);
 int __wrap_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		   kvm_pfn_t old_pfn, void *old_khva);
+void __wrap_gpc_take_end(struct gpc_manager *m, bool was_live);
+bool __wrap___kvm_gpc_reader(struct kvm *kvm);
 
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
 			  bool *dead)
@@ -53,8 +58,19 @@ bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
 void __wrap_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 				 unsigned long end)
 {
+	XA_STATE(xas, &m->index, start >> PAGE_SHIFT);
+	struct gfn_to_pfn_cache *gpc;
+
 	if (!unit_mutants.invalidate_nothing)
 		__real_gpc_index_invalidate(m, start, end);
+	if (!unit_mutants.live_kept)
+		return;
+
+	/* As if live had been forgotten: the first cache of each page will do. */
+	xas_lock(&xas);
+	xas_for_each_marked(&xas, gpc, (end - 1) >> PAGE_SHIFT, GPC_INDEXED)
+		WRITE_ONCE(gpc->live, gpc->khva);
+	xas_unlock(&xas);
 }
 
 void __wrap_gpc_unmap(kvm_pfn_t pfn, void *khva)
@@ -77,4 +93,18 @@ int __wrap_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 	int r = __real_gpc_map(m, gpc, old_pfn, old_khva);
 
 	return unit_mutants.map_unheard ? 0 : r;
+}
+
+void __wrap_gpc_take_end(struct gpc_manager *m, bool was_live)
+{
+	if (m && (unit_mutants.quiesce_nothing ||
+		  (unit_mutants.taken_unheard && !was_live)))
+		atomic_dec_return_release(&m->quiescing);
+	else
+		__real_gpc_take_end(m, was_live);
+}
+
+bool __wrap___kvm_gpc_reader(struct kvm *kvm)
+{
+	return unit_mutants.reader_unknown || __real___kvm_gpc_reader(kvm);
 }

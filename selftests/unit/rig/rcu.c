@@ -187,7 +187,8 @@ static void *cb_main(void *unused)
 			continue;
 		}
 		pthread_mutex_unlock(&cb_lock);
-		gp_wait(&rcu);
+		if (!unit_mutants.rcu_early)
+			gp_wait(&rcu);
 		run_callbacks(h);
 		pthread_mutex_lock(&cb_lock);
 	}

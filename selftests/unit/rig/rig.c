@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "rig/cpu.h"
 #include "rig/lock.h"
 #include "rig/rcu.h"
 #include "rig/wait.h"
@@ -169,12 +170,14 @@ void unit_hardirq_enter(void)
 		unit_fail("rig", "a hard interrupt with interrupts off");
 	current->hardirq++;
 	current->irqs_off = 1;
+	unit_cpu_close();
 	current->preempt++;
 }
 
 void unit_hardirq_exit(void)
 {
 	current->preempt--;
+	unit_cpu_open();
 	current->irqs_off = 0;
 	current->hardirq--;
 }

@@ -54,6 +54,10 @@ struct task_struct {
 	unsigned int hardirq;
 	unsigned int notifier;
 	unsigned int waiting_cond;	/* between prepare and sleep */
+	bool asleep;			/* about to be, in a run loop */
+	struct {
+		unsigned long long run_delay;
+	} sched_info;
 	bool fatal;
 	struct unit_waiter *waiting;
 
@@ -79,6 +83,14 @@ struct unit_mutants {
 	bool find_blind;		/* rcu_dereference() may return NULL */
 	bool wake_lost;			/* wake-ups wake nobody */
 	bool wait_does_not_wait;	/* waits return at once */
+	bool call_does_not_wait;	/* calls to other CPUs, too */
+	bool rcu_early;			/* callbacks wait for no reader */
+	bool kick_lost;			/* vCPUs are not woken */
+	bool work_lost;			/* nobody comes later */
+	bool latch_forgotten;		/* latched events are not */
+	bool words_first;		/* the announcement before the event */
+	bool relatch_forgotten;		/* what a flush cannot deliver */
+	bool parked_forgotten;		/* selectors that could not be raised */
 
 	/* Planted between the caches' own files: rig/mutants.c */
 	bool wait_never;		/* refresh waits for no range */
@@ -86,6 +98,10 @@ struct unit_mutants {
 	bool any_one_page;		/* it looks at the first page only */
 	bool invalidate_nothing;	/* caches found, none taken */
 	bool unmap_nothing;
+	bool quiesce_nothing;		/* readers without a lock not waited for */
+	bool taken_unheard;		/* nor those that another waits for */
+	bool reader_unknown;		/* readers in no mask */
+	bool live_kept;			/* caches taken, their readers not told */
 	bool insert_unheard;		/* no memory for the index: never mind */
 	bool map_unheard;		/* no page: never mind */
 };

@@ -207,9 +207,7 @@ PLANTED_FOR(thread, p_tsan, "two tasks writing one word", "ThreadSanitizer: data
 PLANTED(p_memslots, "memslots looked at outside SRCU", "rcu: (gpc->kvm)->memslots read without protection|read without protection")
 {
 	pages_begin();
-	EXPECT_EQ(activate(gpc, SLOT_GPA, 8), 0);
-	read_lock_irq(&gpc->lock);
-	kvm_gpc_check(gpc, 8);
+	kvm_gpc_activate(gpc, SLOT_GPA, 8);
 }
 
 PLANTED(p_check_unlocked, "kvm_gpc_check() without the cache's lock", "lockdep_assert: &gpc->lock must be held")

@@ -5,6 +5,7 @@
  */
 #include <sched.h>
 #include <time.h>
+#include "live.h"
 #include "race.h"
 
 #define NR_CACHES	8
@@ -184,6 +185,30 @@ static void reader(void *arg)
 	add(&total.hits, hits);
 }
 
+/* Without a lock, as events are sent; every other time from a hard interrupt. */
+static void live_reader(void *arg)
+{
+	uint64_t rnd = my_seed();
+	unsigned long n = 0;
+	int cpu = -1;
+
+	while (!stopped()) {
+		struct gfn_to_pfn_cache *gpc =
+			caches[unit_rand(&rnd) % NR_CACHES];
+		int touches = 1 + unit_rand(&rnd) % 40;
+		bool irq = unit_rand(&rnd) % 2;
+
+		if (irq)
+			unit_hardirq_enter();
+		n += live_look(gpc, &cpu, touches);
+		if (irq)
+			unit_hardirq_exit();
+		if (unit_rand(&rnd) % 64 == 0)
+			unit_relax();
+	}
+	add(&total.live_reads, n);
+}
+
 static void irq_reader(void *arg)
 {
 	uint64_t rnd = my_seed();
@@ -252,6 +277,26 @@ static void newborn(void *arg)
 	add(&total.births, n);
 }
 
+/* What the memslots say now, and nobody changes, is what the caches mean. */
+static void expect_slots_followed(void)
+{
+	int idx = srcu_read_lock(&w.kvm->srcu);
+	unsigned long flags;
+
+	for (int i = 0; i < NR_CACHES; i++) {
+		struct gfn_to_pfn_cache *gpc = caches[i];
+
+		read_lock_irqsave(&gpc->lock, flags);
+		if (kvm_gpc_check(gpc, 8) && !kvm_is_error_gpa(gpc->gpa))
+			EXPECT_EQ(gpc->uhva & PAGE_MASK, gfn_to_hva_memslot(
+				  __gfn_to_memslot(kvm_memslots(w.kvm),
+						   gpa_to_gfn(gpc->gpa)),
+				  gpa_to_gfn(gpc->gpa)));
+		read_unlock_irqrestore(&gpc->lock, flags);
+	}
+	srcu_read_unlock(&w.kvm->srcu, idx);
+}
+
 static void slot_changer(void *arg)
 {
 	uint64_t rnd = my_seed();
@@ -272,6 +317,8 @@ static void slot_changer(void *arg)
 		default:
 			unit_slots_touch(w.kvm);
 		}
+		if (setup.slot_changers == 1)
+			expect_slots_followed();
 		n++;
 		unit_relax();
 	}
@@ -324,6 +371,7 @@ void race_run(const struct race *race, struct race_result *result)
 		  setup.storm_of_ranges ? stormer : zapper);
 	start_all(t, &n, setup.readers, "reader", reader);
 	start_all(t, &n, setup.irq_readers, "irq", irq_reader);
+	start_all(t, &n, setup.live_readers, "live", live_reader);
 	start_all(t, &n, setup.refreshers, "refresher", refresher);
 	start_all(t, &n, setup.movers, "mover", mover);
 	start_all(t, &n, setup.newborns, "newborn", newborn);
@@ -354,9 +402,10 @@ void race_run(const struct race *race, struct race_result *result)
 	world_end(&w);
 	if (result)
 		*result = total;
-	unit_log("zaps %lu reads %lu hits %lu refreshes %lu moves %lu births %lu slot changes %lu page resolutions %lu\n",
-		 total.zaps, total.reads, total.hits, total.refreshes,
-		 total.moves, total.births, total.slot_changes, total.gups);
+	unit_log("zaps %lu reads %lu hits %lu live %lu refreshes %lu moves %lu births %lu slot changes %lu page resolutions %lu\n",
+		 total.zaps, total.reads, total.hits, total.live_reads,
+		 total.refreshes, total.moves, total.births, total.slot_changes,
+		 total.gups);
 }
 
 static bool departed;
@@ -440,6 +489,16 @@ TEST(race_slots, "race: memslot changes against readers and refreshes")
 	EXPECT(r.slot_changes > 10 && r.hits > 20);
 }
 
+TEST(race_one_slot, "race: after each memslot change the caches mean what it says")
+{
+	struct race_result r;
+
+	race_run(&(struct race){ .zappers = 1, .readers = 1, .live_readers = 1,
+				 .refreshers = 2, .movers = 1,
+				 .slot_changers = 1, .ms = unit_race_ms }, &r);
+	EXPECT(r.slot_changes && r.refreshes > 20);
+}
+
 TEST(race_overflow, "race: more ranges in flight than are listed")
 {
 	struct race_result r;
@@ -454,7 +513,7 @@ TEST(race_release, "race: the address space goes under everything's feet")
 {
 	race_run(&(struct race){ .zappers = 1, .readers = 2, .irq_readers = 1,
 				 .refreshers = 2, .movers = 1, .newborns = 1,
-				 .release = true, .ms = unit_race_ms }, NULL);
+				 .live_readers = 1, .release = true, .ms = unit_race_ms }, NULL);
 }
 
 TEST_RT(race_all, "race: everything at once")
@@ -464,7 +523,8 @@ TEST_RT(race_all, "race: everything at once")
 	race_run(&(struct race){ .zappers = 2, .readers = 2,
 				 .irq_readers = unit_rt ? 0 : 1,
 				 .refreshers = 1, .movers = 1, .newborns = 1,
-				 .slot_changers = 1, .cow = true, .io = true,
+				 .live_readers = 1, .slot_changers = 1,
+				 .cow = true, .io = true,
 				 .ms = unit_race_ms }, &r);
 	EXPECT(r.zaps && r.reads && r.moves && r.births && r.slot_changes);
 }

@@ -12,7 +12,7 @@
 struct race {
 	/* How many of each. */
 	int zappers, readers, irq_readers, refreshers, movers, newborns;
-	int slot_changers;
+	int slot_changers, live_readers;
 	bool cow, io, storm_of_ranges;
 	bool release;		/* the address space goes half way through */
 	unsigned int ms;
@@ -20,7 +20,7 @@ struct race {
 
 struct race_result {
 	unsigned long zaps, reads, hits, refreshes, moves, births, slot_changes;
-	unsigned long gups;
+	unsigned long gups, live_reads;
 };
 
 void race_run(const struct race *race, struct race_result *result);

@@ -49,9 +49,13 @@ TEST(stats_file, "stats: the file is made once and counts what happened")
 	EXPECT_EQ(bg_wait(&bg), 0);
 	expect_line("page_resolutions", 4);
 	expect_line("raced", 0);
+	/* Once for two caches, and never for none. */
+	expect_line("quiesces", 1);
 	unit_slots_touch(w.kvm);
 	EXPECT(usable(gpc[0]) && usable(gpc[2]));
-	expect_line("memslot_changes_outlived", 2);
+	expect_line("quiesces", 1);
+	unit_slot_mark_invalid(w.kvm, 0);
+	expect_line("quiesces", 2);
 	expect_line("failures", 0);
 	for (i = 0; i < 3; i++)
 		gpc_gone(gpc[i]);

@@ -4,8 +4,8 @@
 
 /**
  * struct gfn_to_pfn_cache - a guest or user page the kernel keeps mapped
- * @slots_seen: memslots generation for which @gpa was last seen to mean @uhva.
- *	Only a hint that spares the lookup; written with @lock held in any mode
+ * @live: @khva while @valid, else NULL: what kvm_gpc_live() returns to readers
+ *	who take no lock. Written with @lock held for write
  * @gpa: guest address, or INVALID_GPA for a cache addressed by @uhva alone.
  *	Protected by @lock
  * @uhva: user address, with the offset in the page. Does not change its page
@@ -20,7 +20,7 @@
  *	Taken outside everything else, never by the MMU notifier
  * @khva: kernel address of @uhva, NULL when unmapped. Protected by @lock
  * @pfn: what @khva maps, or an error pfn. Protected by @lock
- * @active: in use; read without a lock where a stale answer does no harm.
+ * @active: in use; READ_ONCE() without a lock where a stale answer does no harm.
  *	Written with @refresh_lock and @lock held
  * @valid: @khva is the page that @uhva means now. Protected by @lock
  * @stale: an invalidation came by since the running refresh began, or none is
@@ -45,7 +45,7 @@
  * is padding there; overlay/include/linux/kvm_types.h asserts both.
  */
 struct gfn_to_pfn_cache {
-	u64 slots_seen;
+	void *live;
 	gpa_t gpa;
 	unsigned long uhva;
 	struct kvm_memory_slot *memslot;

@@ -147,9 +147,10 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
 }
 
 /*
- * Take one cache from its users. After this no access through it is under way:
- * write_lock_irq() waited for those that were, and readers that come later see
- * !valid.
+ * Take one cache from its users. After this no access under gpc->lock is under
+ * way: write_lock_irq() waited for those that were, and readers that come later
+ * see !valid. Those who read without the lock are the caller's to wait for, if
+ * this returns true.
  *
  * The pre-check needs no lock. A stale cache is not valid, and became so under
  * the lock. If a refresh clears stale behind our back, it asks for ranges in
@@ -158,9 +159,9 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
  * it looks up the page that it returns: what it invalidates itself is older than
  * what it gets.
  */
-static bool gpc_invalidate(struct gfn_to_pfn_cache *gpc)
+static bool gpc_invalidate(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 {
-	bool hit;
+	bool was_live;
 
 	/* Pairs with smp_store_release() in gpc_set_stale(). */
 	if (smp_load_acquire(&gpc->stale) ||
@@ -168,12 +169,11 @@ static bool gpc_invalidate(struct gfn_to_pfn_cache *gpc)
 		return false;
 
 	write_lock_irq(&gpc->lock);
-	hit = !gpc->stale;
-	gpc->valid = false;
-	gpc_set_stale(gpc, true);
+	m->stats.hits += !gpc->stale;
+	was_live = gpc_take_from_readers(gpc);
 	write_unlock_irq(&gpc->lock);
 
-	return hit;
+	return was_live;
 }
 
 /**
@@ -182,8 +182,11 @@ static bool gpc_invalidate(struct gfn_to_pfn_cache *gpc)
  * @start: user address
  * @end: user address, exclusive, above @start
  *
- * Context: does not sleep (but on PREEMPT_RT) and does not allocate. No lock of
- *	ours held.
+ * When this returns, nobody is inside an access through such a cache, with a lock
+ * or without.
+ *
+ * Context: interrupts on; does not sleep (but on PREEMPT_RT) and does not
+ *	allocate. No lock of ours held.
  */
 void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 			  unsigned long end)
@@ -191,12 +194,15 @@ void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 	XA_STATE(xas, &m->index, start >> PAGE_SHIFT);
 	struct gfn_to_pfn_cache *head, *gpc;
 	unsigned int pages = 0;
+	bool was_live = false;
+
+	gpc_take_begin(m);
 
 	xas_lock(&xas);
 	xas_for_each_marked(&xas, head, (end - 1) >> PAGE_SHIFT, GPC_INDEXED) {
 		gpc = head;
 		do {
-			m->stats.hits += gpc_invalidate(gpc);
+			was_live |= gpc_invalidate(m, gpc);
 			gpc = list_next_entry(gpc, ring);
 		} while (gpc != head);
 
@@ -208,4 +214,6 @@ void gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
 		}
 	}
 	xas_unlock(&xas);
+
+	gpc_take_end(m, was_live);
 }

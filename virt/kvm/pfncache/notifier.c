@@ -185,6 +185,7 @@ void gpc_manager_put(struct gpc_manager *m)
 
 	list_del(&m->anchor);
 	xa_destroy(&m->index);
+	free_cpumask_var(m->readers);
 	kvfree(m);
 }
 
@@ -208,6 +209,10 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 	m = kvzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
 	if (!m)
 		return -ENOMEM;
+	if (!zalloc_cpumask_var(&m->readers, GFP_KERNEL_ACCOUNT)) {
+		kvfree(m);
+		return -ENOMEM;
+	}
 
 	m->kvm = kvm;
 	m->base = mn->ops;

@@ -56,60 +56,32 @@ void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm)
 	gpc->stale = true;
 }
 
-/*
- * The memslots are not those for which the cache was resolved. What matters is
- * only whether they put the guest address at the same user address: the mapping
- * of that address is the notifier's business, not the memslots'.
- *
- * Readers may do this side by side, with different memslots even: generation is
- * a hint, and the worst that a late writer can do is cost the next a lookup.
- */
-static bool gpc_follow_slots(struct gfn_to_pfn_cache *gpc,
-			     struct kvm_memslots *slots, u64 generation)
-{
-	struct gpc_manager *m = gpc_manager(gpc->kvm);
-
-	if (gpc_gpa_to_uhva(slots, gpc->gpa) != gpc->uhva)
-		return false;
-
-	WRITE_ONCE(gpc->slots_seen, generation);
-	if (m)
-		atomic_long_inc(&m->stats.slots_followed);
-
-	return true;
-}
-
 /**
  * kvm_gpc_check - ask whether a cache can be accessed now
  * @gpc: the cache
  * @len: bytes from the cache's address on that are to be accessed
  *
- * Holds until @gpc->lock is dropped. A memslot change that leaves the cache's
- * user address the same does not make this fail.
+ * Holds until @gpc->lock is dropped. The memslots need not be asked: a slot that
+ * goes takes its caches with it, see kvm_gpc_flush_shadow_memslot().
  *
- * Context: any, hard-irq included. @gpc->lock held in any mode, kvm->srcu held.
+ * Context: any, hard-irq included. @gpc->lock held in any mode.
  * Return: true if @gpc->khva can be accessed; otherwise kvm_gpc_refresh() may
  *	help, from a context that can sleep.
  */
 bool kvm_gpc_check(struct gfn_to_pfn_cache *gpc, unsigned long len)
 {
-	struct kvm_memslots *slots;
-	u64 generation;
-
 	lockdep_assert_held(&gpc->lock);
 
-	if (!gpc->valid || !gpc_fits(gpc->uhva, len))
-		return false;
+	return gpc->valid && gpc_fits(gpc->uhva, len);
+}
 
-	if (kvm_is_error_gpa(gpc->gpa))
-		return true;
-
-	slots = kvm_memslots(gpc->kvm);
-	generation = READ_ONCE(slots->generation);
-	if (likely(READ_ONCE(gpc->slots_seen) == generation))
-		return true;
-
-	return gpc_follow_slots(gpc, slots, generation);
+/*
+ * The caches whose readers may have to be waited for, if any: what is not indexed
+ * nobody reads, and then the manager may be gone. refresh_lock is held.
+ */
+static struct gpc_manager *gpc_read_with(struct gfn_to_pfn_cache *gpc)
+{
+	return gpc->indexed ? gpc_manager(gpc->kvm) : NULL;
 }
 
 /*
@@ -121,20 +93,15 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 		     unsigned long uhva)
 {
 	struct gpc_manager *m = gpc_manager(gpc->kvm);
-	u64 generation = 0;
+	bool moved, was_live;
 	kvm_pfn_t old_pfn;
 	void *old_khva;
-	bool moved;
 	int r = 0;
 
 	lockdep_assert_held(&gpc->refresh_lock);
 
-	if (!kvm_is_error_gpa(gpa)) {
-		struct kvm_memslots *slots = kvm_memslots(gpc->kvm);
-
-		generation = READ_ONCE(slots->generation);
-		uhva = gpc_gpa_to_uhva(slots, gpa);
-	}
+	if (!kvm_is_error_gpa(gpa))
+		uhva = gpc_gpa_to_uhva(kvm_memslots(gpc->kvm), gpa);
 	moved = kvm_is_error_hva(uhva) ||
 		uhva >> PAGE_SHIFT != gpc->uhva >> PAGE_SHIFT;
 
@@ -144,20 +111,25 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 		WRITE_ONCE(gpc->active, true);
 	gpc->gpa = gpa;
 	if (gpc->valid && !moved) {
+		was_live = gpc->uhva != uhva;
 		gpc->uhva = uhva;
-		gpc->slots_seen = generation;
 		gpc->khva = (void *)((unsigned long)gpc->khva & PAGE_MASK) +
 			    offset_in_page(uhva);
+		WRITE_ONCE(gpc->live, gpc->khva);
 		write_unlock_irq(&gpc->lock);
+		if (was_live)
+			gpc_quiesce(m);
 		return 0;
 	}
-	gpc->valid = false;
-	gpc_set_stale(gpc, true);
+	gpc_take_begin(gpc_read_with(gpc));
+	was_live = gpc_take_from_readers(gpc);
 	old_pfn = gpc->pfn;
 	old_khva = gpc->khva;
 	gpc->pfn = KVM_PFN_ERR_FAULT;
 	gpc->khva = NULL;
 	write_unlock_irq(&gpc->lock);
+
+	gpc_take_end(gpc_read_with(gpc), was_live);
 
 	/* The page must not change under the index's eyes. */
 	if (moved && gpc->indexed)
@@ -165,7 +137,6 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 
 	write_lock_irq(&gpc->lock);
 	gpc->uhva = uhva;
-	gpc->slots_seen = generation;
 	write_unlock_irq(&gpc->lock);
 
 	if (!m || kvm_is_error_hva(uhva))
@@ -297,20 +268,22 @@ void kvm_gpc_deactivate(struct gfn_to_pfn_cache *gpc)
 {
 	kvm_pfn_t old_pfn;
 	void *old_khva;
+	bool was_live;
 
 	mutex_lock(&gpc->refresh_lock);
 
 	if (gpc->active) {
 		write_lock_irq(&gpc->lock);
 		WRITE_ONCE(gpc->active, false);
-		gpc->valid = false;
-		gpc_set_stale(gpc, true);
+		gpc_take_begin(gpc_read_with(gpc));
+		was_live = gpc_take_from_readers(gpc);
 		old_pfn = gpc->pfn;
 		old_khva = gpc->khva;
 		gpc->pfn = KVM_PFN_ERR_FAULT;
 		gpc->khva = NULL;
 		write_unlock_irq(&gpc->lock);
 
+		gpc_take_end(gpc_read_with(gpc), was_live);
 		if (gpc->indexed)
 			gpc_index_remove(gpc_manager(gpc->kvm), gpc);
 		gpc_unmap(old_pfn, old_khva);

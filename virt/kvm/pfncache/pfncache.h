@@ -5,6 +5,8 @@
 #ifndef __KVM_PFNCACHE_H__
 #define __KVM_PFNCACHE_H__
 
+#include <linux/atomic.h>
+#include <linux/cpumask.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
@@ -73,7 +75,7 @@ struct gpc_inflight {
  * @waits: times a refresh slept for an overlapping invalidation
  * @raced: resolutions thrown away because an invalidation overlapped them
  * @failures: refreshes that returned an error
- * @slots_followed: memslot changes a cache outlived on its readers' side
+ * @quiesces: times the readers without a lock were waited for
  */
 struct gpc_stats {
 	unsigned long hits;
@@ -83,7 +85,7 @@ struct gpc_stats {
 	atomic_long_t waits;
 	atomic_long_t raced;
 	atomic_long_t failures;
-	atomic_long_t slots_followed;
+	atomic_long_t quiesces;
 };
 
 /**
@@ -93,19 +95,24 @@ struct gpc_stats {
  * @kvm: the VM, immutable
  * @base: KVM's own notifier callbacks, immutable
  * @ops: @base with range_end and release passing through us, immutable
- * @users: one for the registered notifier, one for each indexed cache. Atomic
+ * @users: one for the registered notifier, one for each indexed cache and for
+ *	each kvm_gpc_hold(). Atomic
  * @index: page number of the user address -> the caches on that page, as one
  *	of them, the others in the ring of its list. Every entry carries
  *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
  * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
  *	index's xa_lock, asked without
+ * @readers: CPUs that have read a cache without its lock. Set by themselves,
+ *	never cleared
+ * @quiescing: tasks that may have made a cache stale and not yet waited for
+ *	@readers. Atomic
  * @inflight: see &struct gpc_inflight
  * @wait: refreshes waiting for an overlapping invalidation to end
  * @stats: see &struct gpc_stats
  * @debugfs_made: bit 0: the debugfs file exists. Atomic
  *
  * Made when KVM registers its notifier, so that no invalidation is missed;
- * outlives the notifier for as long as a cache is indexed.
+ * outlives the notifier for as long as a cache is indexed, or it is held.
  */
 struct gpc_manager {
 	struct list_head anchor;
@@ -116,6 +123,8 @@ struct gpc_manager {
 
 	struct xarray index;
 	u16 on_page[GPC_PAGE_COUNTS];
+	cpumask_var_t readers;
+	atomic_t quiescing;
 	struct gpc_inflight inflight;
 	wait_queue_head_t wait;
 
@@ -143,6 +152,29 @@ static inline void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
 	 */
 	smp_store_release(&gpc->stale, stale);
 }
+
+/*
+ * Nobody who comes now uses the cache. gpc->lock is held for write. Return true if
+ * somebody may be using it without the lock. Between gpc_take_begin() and
+ * gpc_take_end(), which is to be told.
+ */
+static inline bool gpc_take_from_readers(struct gfn_to_pfn_cache *gpc)
+{
+	bool was_live = gpc->live;
+
+	gpc->valid = false;
+	WRITE_ONCE(gpc->live, NULL);
+	gpc_set_stale(gpc, true);
+
+	return was_live;
+}
+
+/* live.c */
+void gpc_quiesce(struct gpc_manager *m);
+void gpc_take_begin(struct gpc_manager *m);
+void gpc_take_end(struct gpc_manager *m, bool was_live);
+void kvm_gpc_flush_shadow_memslot(struct kvm *kvm,
+				  struct kvm_memory_slot *slot);
 
 /* notifier.c */
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,

@@ -23,8 +23,7 @@ static int gpc_stats_show(struct seq_file *s, void *unused)
 	seq_printf(s, "waits %ld\n", atomic_long_read(&st->waits));
 	seq_printf(s, "raced %ld\n", atomic_long_read(&st->raced));
 	seq_printf(s, "failures %ld\n", atomic_long_read(&st->failures));
-	seq_printf(s, "memslot_changes_outlived %ld\n",
-		   atomic_long_read(&st->slots_followed));
+	seq_printf(s, "quiesces %ld\n", atomic_long_read(&st->quiesces));
 
 	return 0;
 }

@@ -24,6 +24,8 @@ static inline type pfx##_add_return(type i, atype *v) \
 { unit_tick(UNIT_RMW); return __atomic_add_fetch(&v->counter, i, __ATOMIC_SEQ_CST); } \
 static inline type pfx##_inc_return(atype *v) { return pfx##_add_return(1, v); } \
 static inline type pfx##_dec_return(atype *v) { return pfx##_add_return(-1, v); } \
+static inline type pfx##_dec_return_release(atype *v) \
+{ unit_tick(UNIT_RMW); return __atomic_sub_fetch(&v->counter, 1, __ATOMIC_RELEASE); } \
 static inline bool pfx##_dec_and_test(atype *v) { return !pfx##_dec_return(v); } \
 static inline type pfx##_xchg(atype *v, type n) \
 { unit_tick(UNIT_RMW); return __atomic_exchange_n(&v->counter, n, __ATOMIC_SEQ_CST); } \
@@ -40,6 +42,7 @@ __UNIT_ATOMIC(atomic_long, atomic_long_t, long)
 	({ typeof(*(p)) __o = (o); unit_tick(UNIT_RMW); \
 	   __atomic_compare_exchange_n((p), &__o, (n), false, \
 		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); __o; })
+#define cmpxchg_release(p, o, n)	cmpxchg(p, o, n)
 #define try_cmpxchg(p, po, n) \
 	({ unit_tick(UNIT_RMW); __atomic_compare_exchange_n((p), (po), (n), false, \
 		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); })

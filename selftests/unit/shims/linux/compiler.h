@@ -59,8 +59,14 @@
 				   typeof(expr) __dr = (expr); \
 				   unit_data_race_end(); __dr; })
 
+/*
+ * What is done with a pointer depends on it, and so comes after; a dependency that
+ * ThreadSanitizer does not see, hence an acquire. (5: pointer_type_class.)
+ */
 #define READ_ONCE(x) \
-	({ unit_tick(UNIT_ONCE); __atomic_load_n(&(x), __ATOMIC_RELAXED); })
+	({ unit_tick(UNIT_ONCE); \
+	   __atomic_load_n(&(x), __builtin_classify_type(x) == 5 ? \
+				 __ATOMIC_ACQUIRE : __ATOMIC_RELAXED); })
 #define WRITE_ONCE(x, val) \
 	do { unit_tick(UNIT_ONCE); \
 	     __atomic_store_n(&(x), (val), __ATOMIC_RELAXED); } while (0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* custom: as much of struct kvm as the caches use; memslots and notifier are in rig/kvm.c */
+/* custom: as much of struct kvm as the caches and Xen use; memslots and notifier are in rig/kvm.c, vCPUs in rig/vcpu.c */
 #ifndef _UNIT_SHIM_LINUX_KVM_HOST_H
 #define _UNIT_SHIM_LINUX_KVM_HOST_H
 
@@ -7,6 +7,7 @@
 #include <linux/kvm_types.h>
 #include <linux/kernel.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 #include <linux/srcu.h>
 #include <linux/sched.h>
 #include <linux/err.h>
@@ -16,6 +17,7 @@
 #include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/xarray.h>
+#include <asm/kvm_host.h>
 
 #define KVM_MEMSLOT_INVALID	(1UL << 16)
 #define KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS BIT_ULL(63)
@@ -29,8 +31,9 @@
 #define KVM_HVA_ERR_BAD		(PAGE_OFFSET)
 #define KVM_HVA_ERR_RO_BAD	(PAGE_OFFSET + PAGE_SIZE)
 #define KVM_ADDRESS_SPACE_NUM	2
-#define KVM_MAX_VCPUS		4096
+#define KVM_REQ_UNBLOCK		2
 #define UNIT_SLOTS		8
+#define UNIT_VCPUS		8
 
 struct kvm_memory_slot {
 	gfn_t base_gfn;
@@ -61,6 +64,39 @@ struct kvm {
 	refcount_t users_count;
 	struct dentry *debugfs_dentry;
 	bool vm_bugged;
+	int nr_vcpus;			/* read with acquire */
+	struct kvm_vcpu *vcpus[UNIT_VCPUS];
+	struct kvm_arch arch;
+};
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	int vcpu_id;
+	int vcpu_idx;
+	struct mutex mutex;
+	unsigned long requests;
+	unsigned long kicks;
+	u32 irr;
+	bool preempted;
+	struct {
+		struct {
+			u64 halt_wait_ns;
+		} generic;
+	} stat;
+	struct kvm_vcpu_arch arch;
+};
+
+struct kvm_xen_evtchn {
+	u32 port;
+	u32 vcpu_id;
+	int vcpu_idx;
+	u32 priority;
+};
+
+struct kvm_kernel_irq_routing_entry {
+	int (*set)(struct kvm_kernel_irq_routing_entry *e, struct kvm *kvm,
+		   int irq_source_id, int level, bool line_status);
+	struct kvm_xen_evtchn xen_evtchn;
 };
 
 /* A broken KVM is a failed test, like any other warning. */
@@ -99,8 +135,18 @@ struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, gfn_t gfn);
 unsigned long gfn_to_hva_memslot(struct kvm_memory_slot *slot, gfn_t gfn);
 unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,
 				      bool *writable);
+void kvm_arch_flush_shadow_memslot(struct kvm *kvm,
+				   struct kvm_memory_slot *slot);
 void kvm_release_pfn_clean(kvm_pfn_t pfn);
 void kvm_release_pfn_dirty(kvm_pfn_t pfn);
+
+struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, int i);
+struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
+#define kvm_for_each_vcpu(i, vcpu, kvm) \
+	for ((i) = 0; ((vcpu) = kvm_get_vcpu(kvm, i)) != NULL; (i)++)
+void kvm_make_request(int req, struct kvm_vcpu *vcpu);
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 
 void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
 int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,

@@ -11,6 +11,7 @@
 #endif
 #define min_t(t, a, b)	min((t)(a), (t)(b))
 #define max_t(t, a, b)	max((t)(a), (t)(b))
+#define clamp_t(t, v, lo, hi)	min_t(t, max_t(t, v, lo), hi)
 #define swap(a, b) \
 	do { typeof(a) __t = (a); (a) = (b); (b) = __t; } while (0)
 

@@ -9,6 +9,7 @@
 #define signal_pending(t)	unit_fatal_signal_pending(t)
 #define schedule()		unit_might_sleep(UNIT_HERE)
 #define task_pid_nr(t)		((t)->pid)
+#define task_is_running(t)	(!(t)->asleep)
 #define cpu_relax()		unit_relax()
 
 #endif

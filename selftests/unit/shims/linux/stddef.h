@@ -3,6 +3,7 @@
 #ifndef _UNIT_SHIM_LINUX_STDDEF_H
 #define _UNIT_SHIM_LINUX_STDDEF_H
 
+#include_next <linux/stddef.h>
 #include <stddef.h>
 #include <stdbool.h>
 #define sizeof_field(type, member) sizeof(((type *)0)->member)

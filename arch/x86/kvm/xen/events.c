@@ -1,0 +1,672 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events: from whoever raises one to the bits the guest looks at.
+ *
+ * Senders come from hard interrupts (timers, irqfds), from vCPUs and from ioctls,
+ * and none of them waits for anybody. A sender goes over shared_info and vcpu_info
+ * with interrupts off, without a lock (kvm_gpc_live()). What it cannot reach, because
+ * the page was taken away a moment ago, the memory slot is being moved or the VMM
+ * has not set it yet, it leaves for others:
+ *
+ *   shared_info	the port is latched; the vCPU it is for, or a worker,
+ *			delivers it from where the page can be brought back
+ *   vcpu_info		the selector is parked; its vCPU injects it (upcall.c)
+ *
+ * Both are bits that are set before, and looked for after, the one that says that
+ * there is something to look for (words, todo). So whoever takes the announcement
+ * finds the event, and an event is nobody's for no moment.
+ */
+#include <linux/kvm_host.h>
+#include <linux/mm.h>
+#include <linux/mmu_context.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include <pfncache/gpc_live.h>
+
+#include "../x86.h"
+#include "../xen.h"
+#include "events.h"
+#include "poll.h"
+#include "two_level.h"
+
+/* The worker's delays, in ms. */
+#define XEN_BACKOFF_FIRST	1
+#define XEN_BACKOFF_LAST	128
+
+/* Refreshes for one event before it is left to the worker. */
+#define XEN_REFRESHES		8
+
+/**
+ * xen_vcpu_wake - have a vCPU look at what is to be done for it
+ * @vcpu: the vCPU
+ * @todo: XEN_TODO_* or 0
+ *
+ * Context: any, hard interrupts included.
+ */
+void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo)
+{
+	unsigned long *word = &xen_vcpu(vcpu)->todo;
+
+	/* Full barriers; pairs with xchg() in kvm_xen_inject_pending_events(). */
+	if (todo & XEN_TODO_LATCH)
+		set_bit(ilog2(XEN_TODO_LATCH), word);
+	if (todo & XEN_TODO_SEL)
+		set_bit(ilog2(XEN_TODO_SEL), word);
+
+	kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
+	kvm_vcpu_kick(vcpu);
+}
+
+/* The guest's flag is set: see to it that the guest does. */
+static void xen_upcall(struct kvm_vcpu *vcpu)
+{
+	if (READ_ONCE(xen_vcpu(vcpu)->upcall_vector))
+		kvm_xen_inject_vcpu_vector(vcpu);
+	else
+		xen_vcpu_wake(vcpu, 0);
+}
+
+enum xen_raised {
+	XEN_KNOWN,	/* the vCPU has been told of this word and not looked yet */
+	XEN_RAISED,	/* it has been told now */
+	XEN_PARKED,	/* it will be, by itself */
+};
+
+/* Interrupts are off. */
+static enum xen_raised xen_raise_sel(struct kvm_vcpu *vcpu, u32 port, bool wide)
+{
+	void *vi = kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info);
+	u32 sel = xen_2l_selector(port, wide);
+
+	if (!vi) {
+		set_bit(sel, &xen_vcpu(vcpu)->parked_sel);
+		return XEN_PARKED;
+	}
+
+	return xen_2l_raise(vi, sel, wide) ? XEN_RAISED : XEN_KNOWN;
+}
+
+static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
+{
+	struct xen_events *ev;
+
+	switch (how) {
+	case XEN_KNOWN:
+		break;
+	case XEN_RAISED:
+		xen_upcall(vcpu);
+		break;
+	case XEN_PARKED:
+		ev = xen_events(vcpu->kvm);
+		if (ev)
+			atomic_long_inc(&ev->stats.parked);
+		xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+		break;
+	}
+}
+
+/*
+ * Set a port's pending bit and go on from there. The vCPU must exist.
+ *
+ * Return: 1 delivered, as far as it is the sender's business; 0 coalesced;
+ * -ENOTCONN masked; -EINVAL no such port; -EWOULDBLOCK shared_info cannot be
+ * reached, nothing is done.
+ */
+static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
+{
+	enum xen_raised how = XEN_KNOWN;
+	unsigned long flags;
+	int r = -EWOULDBLOCK;
+	void *shinfo;
+	bool wide;
+
+	local_irq_save(flags);
+	if (!__kvm_gpc_reader(kvm))
+		goto out;
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
+	if (!shinfo)
+		goto out;
+
+	/* Once, so that port, mask and selector are of one layout. */
+	wide = READ_ONCE(xen_vm(kvm)->long_mode);
+	if (port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT)) {
+		r = -EINVAL;
+	} else if (xen_2l_set_pending(shinfo, port)) {
+		r = 0;
+	} else if (xen_2l_masked(shinfo, port, wide)) {
+		r = -ENOTCONN;
+	} else {
+		how = xen_raise_sel(vcpu, port, wide);
+		r = 1;
+	}
+out:
+	local_irq_restore(flags);
+
+	if (r == 1)
+		xen_raised(vcpu, how);
+	if (r == 1 || r == -ENOTCONN)
+		xen_poll_wake(kvm, port);
+
+	return r;
+}
+
+/* Keep an event until shared_info can be reached. @vcpu: NULL if not found. */
+static void xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
+		      u32 port)
+{
+	WRITE_ONCE(ev->latched_for[port], vcpu_id);
+	/* Full barriers: vCPU, port, word. Pairs with xen_events_flush(). */
+	if (test_and_set_bit(port, ev->latched))
+		return;
+	set_bit(port / BITS_PER_LONG, &ev->words);
+
+	atomic_long_inc(&ev->stats.latched);
+
+	/* Who makes a vCPU lets it look here at its first entry. */
+	if (vcpu)
+		xen_vcpu_wake(vcpu, XEN_TODO_LATCH);
+
+	/* And if it does not enter: it may be with the VMM, or paused. */
+	xen_events_retry(ev->kvm);
+}
+
+/**
+ * xen_event_send - send an event
+ * @kvm: the VM
+ * @vcpu: the vCPU it is for, or NULL if it does not exist yet
+ * @vcpu_id: KVM's id of that vCPU
+ * @port: the guest's port
+ *
+ * Context: any, hard interrupts included; waits for nobody.
+ * Return: 1 if the event is delivered or will be; 0 if it is coalesced with one
+ *	the guest has not seen yet; -ENOTCONN if the guest has masked the port, in
+ *	which case it is pending; -EINVAL if there is no such port.
+ */
+int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
+		   u32 port)
+{
+	struct xen_events *ev = xen_events(kvm);
+	int r = -EWOULDBLOCK;
+
+	if (port >= XEN_PORTS || vcpu_id >= KVM_MAX_VCPU_IDS)
+		return -EINVAL;
+
+	if (vcpu)
+		r = xen_event_raise(kvm, vcpu, port);
+
+	if (r == -EWOULDBLOCK && ev) {
+		xen_latch(ev, vcpu, vcpu_id, port);
+		r = 1;
+	}
+
+	return r;
+}
+
+/**
+ * xen_event_unmask - EVTCHNOP_unmask
+ * @kvm: the VM
+ * @vcpu: the vCPU that the port is bound to, NULL if that is not known
+ * @port: the port, valid
+ *
+ * Context: process context.
+ * Return: 0 done; -EWOULDBLOCK nothing done, somebody else must.
+ */
+int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
+{
+	enum xen_raised how = XEN_KNOWN;
+	unsigned long flags;
+	int r = -EWOULDBLOCK;
+	void *shinfo;
+	bool wide;
+
+	local_irq_save(flags);
+	if (!__kvm_gpc_reader(kvm))
+		goto out;
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
+	wide = READ_ONCE(xen_vm(kvm)->long_mode);
+	if (!shinfo || port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT))
+		goto out;
+
+	/* Without a vCPU to tell, only a port that is not pending will do. */
+	if (!vcpu && xen_2l_pending(shinfo, port))
+		goto out;
+
+	r = 0;
+	if (!xen_2l_clear_mask(shinfo, port, wide) ||
+	    !xen_2l_pending(shinfo, port))
+		goto out;
+
+	if (vcpu) {
+		how = xen_raise_sel(vcpu, port, wide);
+	} else {
+		/* An event came in between and found the mask still set. */
+		xen_2l_set_mask(shinfo, port, wide);
+		r = -EWOULDBLOCK;
+	}
+out:
+	local_irq_restore(flags);
+
+	if (vcpu)
+		xen_raised(vcpu, how);
+
+	return r;
+}
+
+/*
+ * One event, from where one may sleep. shared_info may be taken away again as fast
+ * as it is brought back; that is the VMM's doing, and not waited out. Why it is not
+ * to be had, if so, goes to @why.
+ */
+static int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
+			     int *why)
+{
+	int i, r;
+
+	*why = -EFAULT;
+	for (i = 0; i < XEN_REFRESHES; i++) {
+		r = xen_event_raise(kvm, vcpu, port);
+		if (r != -EWOULDBLOCK)
+			return r;
+
+		r = kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE);
+		if (r) {
+			*why = r;
+			break;
+		}
+	}
+
+	return -EWOULDBLOCK;
+}
+
+/* @gone: shared_info is not to be had now, for any of them. */
+static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
+{
+	unsigned long ports = xchg(&ev->latched[word], 0);
+	unsigned int bit;
+
+	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
+		u32 port = word * BITS_PER_LONG + bit;
+		u32 id = READ_ONCE(ev->latched_for[port]);
+		struct kvm_vcpu *vcpu = kvm_get_vcpu_by_id(ev->kvm, id);
+		int why;
+
+		if (vcpu && !*gone) {
+			if (xen_event_deliver(ev->kvm, vcpu, port, &why) !=
+			    -EWOULDBLOCK) {
+				atomic_long_inc(&ev->stats.flushed);
+				continue;
+			}
+			*gone = true;
+		}
+
+		/*
+		 * Back where it came from, for whoever is next. If somebody has
+		 * sent it again meanwhile, it is for whom they say.
+		 */
+		set_bit(bit, &ev->latched[word]);
+		set_bit(word, &ev->words);
+	}
+}
+
+/**
+ * xen_events_flush - deliver what is latched
+ * @kvm: the VM
+ *
+ * What cannot be delivered stays latched.
+ *
+ * Context: may sleep; kvm->srcu held.
+ */
+void xen_events_flush(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+	unsigned long words;
+	unsigned int word;
+	bool gone = false;
+
+	if (!ev || !READ_ONCE(ev->words))
+		return;
+
+	BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
+	words = xchg(&ev->words, 0);
+	for_each_set_bit(word, &words, BITS_PER_LONG)
+		xen_flush_word(ev, word, &gone);
+}
+
+/**
+ * xen_events_finish - deliver what is latched, or see to it that somebody will
+ * @kvm: the VM
+ *
+ * While one flushes, others find nothing to do. So who could not deliver an event
+ * leaves it to the worker; or to the activation of shared_info, without one.
+ *
+ * Context: may sleep; kvm->srcu held.
+ */
+void xen_events_finish(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	xen_events_flush(kvm);
+	if (ev && READ_ONCE(ev->words) && READ_ONCE(xen_vm(kvm)->shinfo.active))
+		xen_events_later(kvm);
+}
+
+/* A vCPU gave up on a selector, or never came by. Return: whether any did. */
+static bool xen_retry_parked(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	bool any = false;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		struct xen_vcpu *x = xen_vcpu(vcpu);
+
+		if (!READ_ONCE(x->vcpu_info.active))
+			continue;
+		if (READ_ONCE(x->parked_sel)) {
+			any = true;
+			WRITE_ONCE(x->unreachable, false);
+			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+		} else if (READ_ONCE(x->unreachable)) {
+			any = true;
+			WRITE_ONCE(x->unreachable, false);
+			xen_vcpu_wake(vcpu, 0);
+		}
+	}
+
+	return any;
+}
+
+static void xen_retry_work(struct work_struct *work)
+{
+	struct xen_events *ev = container_of(work, struct xen_events,
+					     retry.work);
+	struct kvm *kvm = ev->kvm;
+	bool again;
+	int idx;
+
+	/* Its vCPUs may be going, and nobody will look any more. */
+	if (!refcount_read(&kvm->users_count))
+		return;
+
+	atomic_long_inc(&ev->stats.retries);
+
+	kthread_use_mm(kvm->mm);
+	idx = srcu_read_lock(&kvm->srcu);
+	xen_events_flush(kvm);
+	again = xen_retry_parked(kvm);
+	srcu_read_unlock(&kvm->srcu, idx);
+	kthread_unuse_mm(kvm->mm);
+
+	/* Without a page to wait for, its activation will wake us. */
+	again |= READ_ONCE(ev->words) && READ_ONCE(xen_vm(kvm)->shinfo.active);
+	if (!again || !mmget_not_zero(kvm->mm)) {
+		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
+		return;
+	}
+	mmput_async(kvm->mm);
+
+	xen_events_later(kvm);
+	WRITE_ONCE(ev->backoff,
+		   min(READ_ONCE(ev->backoff) * 2, XEN_BACKOFF_LAST));
+}
+
+/**
+ * xen_events_retry - try now to deliver what is latched or parked
+ * @kvm: the VM
+ *
+ * For those who know something new: an event, or a page.
+ *
+ * Context: any, hard interrupts included.
+ */
+void xen_events_retry(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (ev) {
+		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
+		mod_delayed_work(system_wq, &ev->retry, 0);
+	}
+}
+
+/**
+ * xen_events_later - try some time to deliver what is latched or parked
+ * @kvm: the VM
+ *
+ * For those who have just tried, and failed.
+ *
+ * Context: any.
+ */
+void xen_events_later(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (ev)
+		queue_delayed_work(system_wq, &ev->retry,
+				   msecs_to_jiffies(READ_ONCE(ev->backoff)));
+}
+
+/**
+ * kvm_xen_memslots_updated - the memory slots have changed
+ * @kvm: the VM
+ * @gen: generation of the new slots
+ *
+ * Stands in for kvm_arch_memslots_updated() in kvm_main.c. What was not to be
+ * reached for want of a slot may be so now.
+ *
+ * Context: may sleep; kvm->slots_lock held.
+ */
+void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen)
+{
+	struct xen_events *ev = xen_events(kvm);
+	struct kvm_vcpu *vcpu;
+	bool wanted = false;
+	unsigned long i;
+
+	kvm_arch_memslots_updated(kvm, gen);
+
+	if (!ev)
+		return;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		wanted |= READ_ONCE(xen_vcpu(vcpu)->unreachable);
+	if (wanted || READ_ONCE(ev->words))
+		xen_events_retry(kvm);
+	xen_poll_wake_all(kvm);
+}
+
+/**
+ * kvm_xen_set_evtchn_fast - send an event from an irqfd
+ * @xe: port and vCPU; vcpu_idx is a hint that is kept up to date
+ * @kvm: the VM
+ *
+ * Context: any, hard interrupts included. kvm->irq_srcu held.
+ * Return: as xen_event_send(); never -EWOULDBLOCK, so that there is never more
+ *	for the irqfd to do.
+ */
+int kvm_xen_set_evtchn_fast(struct kvm_xen_evtchn *xe, struct kvm *kvm)
+{
+	int idx = READ_ONCE(xe->vcpu_idx);
+	struct kvm_vcpu *vcpu = NULL;
+
+	if (idx >= 0)
+		vcpu = kvm_get_vcpu(kvm, idx);
+	if (!vcpu || vcpu->vcpu_id != xe->vcpu_id) {
+		vcpu = kvm_get_vcpu_by_id(kvm, xe->vcpu_id);
+		if (vcpu)
+			WRITE_ONCE(xe->vcpu_idx, vcpu->vcpu_idx);
+	}
+
+	return xen_event_send(kvm, vcpu, xe->vcpu_id, xe->port);
+}
+
+/* The same for kvm_set_irq(). There is no low level of an event. */
+static int xen_evtchn_set_irq(struct kvm_kernel_irq_routing_entry *e,
+			      struct kvm *kvm, int irq_source_id, int level,
+			      bool line_status)
+{
+	return level ? kvm_xen_set_evtchn_fast(&e->xen_evtchn, kvm) : -EINVAL;
+}
+
+/**
+ * kvm_xen_setup_evtchn - make a routing entry of type KVM_IRQ_ROUTING_XEN_EVTCHN
+ * @kvm: the VM
+ * @e: the entry
+ * @ue: what the VMM asked for
+ *
+ * Neither port nor vCPU need exist yet: routes are restored in any order.
+ *
+ * Context: may sleep; kvm->irq_lock held.
+ * Return: 0, -EINVAL for a priority other than that of the 2-level ABI, -ENOMEM.
+ */
+int kvm_xen_setup_evtchn(struct kvm *kvm,
+			 struct kvm_kernel_irq_routing_entry *e,
+			 const struct kvm_irq_routing_entry *ue)
+{
+	struct kvm_vcpu *vcpu;
+
+	if (ue->u.xen_evtchn.priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+		return -EINVAL;
+
+	e->xen_evtchn.port = ue->u.xen_evtchn.port;
+	e->xen_evtchn.vcpu_id = ue->u.xen_evtchn.vcpu;
+	vcpu = kvm_get_vcpu_by_id(kvm, ue->u.xen_evtchn.vcpu);
+	e->xen_evtchn.vcpu_idx = vcpu ? vcpu->vcpu_idx : -1;
+	e->xen_evtchn.priority = ue->u.xen_evtchn.priority;
+	e->set = xen_evtchn_set_irq;
+
+	return xen_events_make(kvm);
+}
+
+/**
+ * kvm_xen_hvm_evtchn_send - KVM_XEN_HVM_EVTCHN_SEND
+ * @kvm: the VM
+ * @evt: port, vCPU and priority
+ *
+ * The event is in shared_info when this returns 0. An error of shared_info does not
+ * lose it: it is latched, and follows when the page can be reached.
+ *
+ * Context: may sleep; ioctl of the VM.
+ * Return: 0; -EINVAL for a port, a vCPU or a priority that does not exist; -ENOMEM;
+ *	what kvm_gpc_refresh() says of shared_info.
+ */
+int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
+			    struct kvm_irq_routing_xen_evtchn *evt)
+{
+	struct kvm_vcpu *vcpu;
+	int r, idx, why;
+
+	if (!evt->port || evt->port >= xen_max_port(kvm) ||
+	    evt->priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+		return -EINVAL;
+
+	vcpu = kvm_get_vcpu_by_id(kvm, evt->vcpu);
+	if (!vcpu)
+		return -EINVAL;
+
+	r = xen_events_make(kvm);
+	if (r)
+		return r;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	r = xen_event_deliver(kvm, vcpu, evt->port, &why);
+	srcu_read_unlock(&kvm->srcu, idx);
+	if (r == -EWOULDBLOCK) {
+		xen_latch(xen_events(kvm), vcpu, evt->vcpu, evt->port);
+		return why;
+	}
+
+	return r == -EINVAL ? r : 0;
+}
+
+/**
+ * xen_events_make - be ready for events
+ * @kvm: the VM
+ *
+ * Called by whatever may let somebody send one.
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int xen_events_make(struct kvm *kvm)
+{
+	struct xen_events *ev;
+
+	if (xen_events(kvm))
+		return 0;
+
+	ev = kvzalloc(sizeof(*ev), GFP_KERNEL_ACCOUNT);
+	if (!ev)
+		return -ENOMEM;
+
+	ev->kvm = kvm;
+	ev->backoff = XEN_BACKOFF_FIRST;
+	INIT_DELAYED_WORK(&ev->retry, xen_retry_work);
+
+	/* Timers and the worker go after the VM's notifier. */
+	kvm_gpc_hold(kvm);
+
+	/* Pairs with smp_load_acquire() in xen_events(). */
+	if (cmpxchg_release(&xen_vm(kvm)->events, NULL, ev)) {
+		kvm_gpc_drop(kvm);
+		kvfree(ev);
+	} else {
+		xen_stats_publish(kvm);
+	}
+
+	return 0;
+}
+
+/**
+ * xen_events_reset - forget what is latched
+ * @kvm: the VM, whose event channels have all been closed
+ *
+ * Context: may sleep; xen_vm.lock held.
+ */
+void xen_events_reset(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+	unsigned int word;
+
+	if (!ev)
+		return;
+
+	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++)
+		xchg(&ev->latched[word], 0);
+}
+
+/**
+ * xen_events_stop - a vCPU is about to go
+ * @kvm: its VM
+ *
+ * When the VM is going too, nothing looks at its vCPUs any more afterwards: the
+ * worker has ended, and does nothing if a timer that is still armed queues it.
+ *
+ * Context: may sleep.
+ */
+void xen_events_stop(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (ev && !refcount_read(&kvm->users_count))
+		cancel_delayed_work_sync(&ev->retry);
+}
+
+/**
+ * xen_events_free - the VM is gone, and all who could send to it
+ * @kvm: the VM
+ *
+ * Context: may sleep.
+ */
+void xen_events_free(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (!ev)
+		return;
+
+	cancel_delayed_work_sync(&ev->retry);
+	xen_vm(kvm)->events = NULL;
+	kvfree(ev);
+	kvm_gpc_drop(kvm);
+}

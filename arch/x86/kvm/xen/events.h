@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Events: sending them, and keeping those that cannot be delivered yet.
+ */
+#ifndef __KVM_XEN_EVENTS_H__
+#define __KVM_XEN_EVENTS_H__
+
+#include <linux/bitmap.h>
+#include <linux/workqueue.h>
+
+#include "state.h"
+
+struct xen_port;
+
+/**
+ * struct xen_stats - what became of events that took another way
+ * @latched: kept because shared_info was not to be reached
+ * @parked: delivered, but for vcpu_info, which was not to be reached
+ * @flushed: latched ones delivered since
+ * @injected: times parked selectors reached the guest
+ * @retries: times the worker tried again
+ * @to_user: hypercalls that the VMM was asked to answer
+ *
+ * All are atomic, and none is touched on the way of an event that is delivered.
+ */
+struct xen_stats {
+	atomic_long_t latched;
+	atomic_long_t parked;
+	atomic_long_t flushed;
+	atomic_long_t injected;
+	atomic_long_t retries;
+	atomic_long_t to_user;
+};
+
+/**
+ * struct xen_events - what a VM needs from when an event may first be sent
+ * @kvm: the VM
+ * @retry: delivers what is latched when no vCPU does
+ * @backoff: delay in ms after which @retry tries again what has failed. A hint
+ * @words: bit n: @latched[n] may be non-zero. Set after, taken before it
+ * @latched: ports with an undelivered event. Atomic
+ * @latched_for: the vCPU id of each. Written before the bit is set: of several
+ *	senders of one port one is coalesced, as it would be in the guest
+ * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
+ * @debugfs_made: bit 0: the file exists
+ * @stats: see &struct xen_stats
+ */
+struct xen_events {
+	struct kvm *kvm;
+	struct delayed_work retry;
+	unsigned int backoff;
+	unsigned long words;
+	DECLARE_BITMAP(latched, XEN_PORTS);
+	u16 latched_for[XEN_PORTS];
+	struct xen_port __rcu *ports[XEN_PORTS];
+	unsigned long debugfs_made;
+	struct xen_stats stats;
+};
+
+/* The pointer is set once, so whoever sees it may keep it. */
+static inline struct xen_events *xen_events(struct kvm *kvm)
+{
+	/* Pairs with cmpxchg_release() in xen_events_make(). */
+	return smp_load_acquire(&xen_vm(kvm)->events);
+}
+
+int xen_events_make(struct kvm *kvm);
+void xen_events_stop(struct kvm *kvm);
+void xen_events_free(struct kvm *kvm);
+void xen_events_reset(struct kvm *kvm);
+void xen_events_flush(struct kvm *kvm);
+void xen_events_finish(struct kvm *kvm);
+void xen_events_retry(struct kvm *kvm);
+void xen_events_later(struct kvm *kvm);
+int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
+		   u32 port);
+int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port);
+void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);
+
+/* stats.c */
+void xen_stats_publish(struct kvm *kvm);
+
+#endif

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SCHEDOP_poll and SCHEDOP_block: a vCPU that sleeps for an event.
+ *
+ * Xen's rules: any event on a polled port wakes every vCPU that polls it, masked
+ * or not, whichever vCPU it is for; the timeout is a point in system time; a vCPU
+ * may wake for no reason, since the guest looks for itself. The vCPU sleeps in the
+ * hypercall, with no lock and outside kvm->srcu.
+ */
+#include <linux/hrtimer.h>
+#include <linux/kvm_host.h>
+
+#include <pfncache/gpc_live.h>
+
+#include "../lapic.h"
+#include "../x86.h"
+#include "../xen.h"
+#include "events.h"
+#include "hypercall.h"
+#include "poll.h"
+#include "time.h"
+#include "two_level.h"
+
+#include <xen/interface/sched.h>
+
+/* Xen's own limit. */
+#define XEN_POLL_PORTS		128
+
+/* Ports that are copied from the guest at a time. */
+#define XEN_POLL_CHUNK		16
+
+/* How long a poll sleeps while shared_info cannot be reached. */
+#define XEN_POLL_BLIND_NS	(1 * NSEC_PER_MSEC)
+
+void __xen_poll_wake(struct kvm *kvm, u32 port)
+{
+	struct xen_vm *xv = xen_vm(kvm);
+	struct kvm_vcpu *vcpu;
+	unsigned int i;
+	int polled;
+
+	for_each_set_bit(i, xv->poll_mask, KVM_MAX_VCPUS) {
+		vcpu = kvm_get_vcpu(kvm, i);
+		if (!vcpu)
+			continue;
+		polled = READ_ONCE(xen_vcpu(vcpu)->poll_port);
+		if (polled == XEN_POLL_ANY || polled == (int)port)
+			xen_vcpu_wake(vcpu, 0);
+	}
+}
+
+/**
+ * xen_poll_wake_all - wake everybody who sleeps in SCHEDOP_poll
+ * @kvm: the VM, whose shared_info is another one now
+ *
+ * Context: any.
+ */
+void xen_poll_wake_all(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned int i;
+
+	for_each_set_bit(i, xen_vm(kvm)->poll_mask, KVM_MAX_VCPUS) {
+		vcpu = kvm_get_vcpu(kvm, i);
+		if (vcpu)
+			xen_vcpu_wake(vcpu, 0);
+	}
+}
+
+/**
+ * struct xen_poll_timer - the end of a poll's patience
+ * @timer: fires once
+ * @vcpu: who is polling
+ */
+struct xen_poll_timer {
+	struct hrtimer timer;
+	struct kvm_vcpu *vcpu;
+};
+
+static enum hrtimer_restart xen_poll_timeout(struct hrtimer *timer)
+{
+	struct xen_poll_timer *t = container_of(timer, struct xen_poll_timer,
+						timer);
+
+	xen_vcpu_wake(t->vcpu, 0);
+
+	return HRTIMER_NORESTART;
+}
+
+static void xen_poll_begin(struct kvm_vcpu *vcpu, int port)
+{
+	struct xen_vm *xv = xen_vm(vcpu->kvm);
+
+	WRITE_ONCE(xen_vcpu(vcpu)->poll_port, port);
+	set_bit(vcpu->vcpu_idx, xv->poll_mask);
+	/* Full barrier: pairs with the locked operation before xen_poll_wake(). */
+	atomic_inc(&xv->pollers);
+	smp_mb__after_atomic();
+}
+
+static void xen_poll_end(struct kvm_vcpu *vcpu)
+{
+	struct xen_vm *xv = xen_vm(vcpu->kvm);
+
+	clear_bit(vcpu->vcpu_idx, xv->poll_mask);
+	WRITE_ONCE(xen_vcpu(vcpu)->poll_port, XEN_POLL_NONE);
+	atomic_dec(&xv->pollers);
+}
+
+/* Is one of the ports pending already? Return: 0, 1, -EWOULDBLOCK: cannot see. */
+static int xen_poll_look(struct kvm *kvm, const u32 *ports, u32 nr)
+{
+	int ready = -EWOULDBLOCK;
+	unsigned long flags;
+	void *shinfo;
+	u32 i;
+
+	local_irq_save(flags);
+	shinfo = __kvm_gpc_reader(kvm) ? kvm_gpc_live(&xen_vm(kvm)->shinfo) :
+					 NULL;
+	if (shinfo)
+		for (i = 0, ready = 0; i < nr && !ready; i++)
+			ready = xen_2l_pending(shinfo, ports[i]);
+	local_irq_restore(flags);
+
+	return ready;
+}
+
+static int xen_poll_ready(struct kvm *kvm, const u32 *ports, u32 nr)
+{
+	int ready = xen_poll_look(kvm, ports, nr);
+
+	if (ready < 0 && !kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE))
+		ready = xen_poll_look(kvm, ports, nr);
+
+	return ready;
+}
+
+/*
+ * Sleep until woken, with the vCPU halted and nothing held. A timer of the APIC
+ * that the processor counts only while it runs the guest is counted by us.
+ */
+static void xen_sleep(struct kvm_vcpu *vcpu)
+{
+	bool hv_timer = kvm_lapic_hv_timer_in_use(vcpu);
+
+	if (hv_timer)
+		kvm_lapic_switch_to_sw_timer(vcpu);
+
+	vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
+	kvm_vcpu_srcu_read_unlock(vcpu);
+	kvm_vcpu_halt(vcpu);
+	kvm_vcpu_srcu_read_lock(vcpu);
+	vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+
+	if (hv_timer)
+		kvm_lapic_switch_to_hv_timer(vcpu);
+}
+
+static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
+{
+	struct xen_poll_timer t = { .vcpu = vcpu };
+	ktime_t expires;
+
+	if (!timeout) {
+		xen_sleep(vcpu);
+		return;
+	}
+
+	if (!xen_guest_time_to_ktime(vcpu, timeout, &expires))
+		return;
+
+	hrtimer_init_on_stack(&t.timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	t.timer.function = xen_poll_timeout;
+	hrtimer_start(&t.timer, expires, HRTIMER_MODE_ABS_HARD);
+	xen_sleep(vcpu);
+	hrtimer_cancel(&t.timer);
+	destroy_hrtimer_on_stack(&t.timer);
+}
+
+/* Read the guest's ports and see that they exist. */
+static int xen_poll_get_ports(struct kvm_vcpu *vcpu, u64 gva, u32 nr, u32 *ports)
+{
+	struct x86_exception e;
+	u32 i;
+
+	if (kvm_read_guest_virt(vcpu, gva, ports, nr * sizeof(*ports), &e))
+		return -EFAULT;
+
+	for (i = 0; i < nr; i++)
+		if (ports[i] >= xen_max_port(vcpu->kvm))
+			return -EINVAL;
+
+	return 0;
+}
+
+/**
+ * xen_sched_poll - SCHEDOP_poll
+ * @vcpu: the calling vCPU
+ * @wide: the guest called from 64-bit code
+ * @arg: its &struct sched_poll, a linear address
+ *
+ * Context: vCPU task, kvm->srcu held; sleeps.
+ * Return: what the guest gets: 0, woken for whatever reason; -EFAULT, -EINVAL.
+ */
+long xen_sched_poll(struct kvm_vcpu *vcpu, bool wide, u64 arg)
+{
+	u32 ports[XEN_POLL_CHUNK], nr, done, n;
+	struct x86_exception e;
+	u64 gva, timeout;
+	int ready, r;
+
+	if (wide) {
+		struct sched_poll p;
+
+		BUILD_BUG_ON(sizeof(p) != 24);
+		if (kvm_read_guest_virt(vcpu, arg, &p, sizeof(p), &e))
+			return -EFAULT;
+		gva = (unsigned long)p.ports;
+		nr = p.nr_ports;
+		timeout = p.timeout;
+	} else {
+		struct compat_sched_poll p;
+
+		if (kvm_read_guest_virt(vcpu, arg, &p, sizeof(p), &e))
+			return -EFAULT;
+		gva = p.ports;
+		nr = p.nr_ports;
+		timeout = p.timeout;
+	}
+	if (nr > XEN_POLL_PORTS)
+		return -EINVAL;
+
+	/* All of them must be right before any of them counts. */
+	for (done = 0; done < nr; done += n) {
+		n = min_t(u32, nr - done, XEN_POLL_CHUNK);
+		r = xen_poll_get_ports(vcpu, gva + done * sizeof(u32), n, ports);
+		if (r)
+			return r;
+	}
+
+	xen_poll_begin(vcpu, nr == 1 ? (int)ports[0] : XEN_POLL_ANY);
+
+	ready = 0;
+	r = 0;
+	for (done = 0; done < nr && !ready && !r; done += n) {
+		n = min_t(u32, nr - done, XEN_POLL_CHUNK);
+		/* The guest may have changed them; then it gets what it asks for. */
+		if (nr > XEN_POLL_CHUNK)
+			r = xen_poll_get_ports(vcpu, gva + done * sizeof(u32),
+					       n, ports);
+		if (!r)
+			ready = xen_poll_ready(vcpu->kvm, ports, n);
+	}
+
+	/* What cannot be seen is looked at again soon: nobody might wake us. */
+	if (ready < 0)
+		timeout = xen_guest_time(vcpu, NULL) + XEN_POLL_BLIND_NS;
+	if (ready <= 0 && !r)
+		xen_sleep_until(vcpu, timeout);
+
+	xen_poll_end(vcpu);
+
+	return r;
+}
+
+/**
+ * xen_sched_block - SCHEDOP_block
+ * @vcpu: the calling vCPU, with a local APIC in the kernel
+ *
+ * Upcalls are unmasked and the vCPU sleeps until there is one, as Xen defines it.
+ * The vCPU's run loop does the sleeping.
+ *
+ * Context: vCPU task, kvm->srcu held.
+ * Return: 0.
+ */
+long xen_sched_block(struct kvm_vcpu *vcpu)
+{
+	unsigned long flags;
+	bool pending = true;
+	u8 *vi;
+
+	local_irq_save(flags);
+	vi = kvm_gpc_reader(vcpu->kvm, &xen_vcpu(vcpu)->reader_cpu) ?
+		kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info) : NULL;
+	if (vi) {
+		/* evtchn_upcall_mask, the second byte of either layout. */
+		WRITE_ONCE(vi[1], 0);
+		/* Pairs with the locked operation of who sets the flag. */
+		smp_mb();
+		pending = xen_2l_upcall_pending(vi);
+	}
+	local_irq_restore(flags);
+
+	if (!pending)
+		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
+
+	return 0;
+}

@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Outbound event channels: where a port leads when the guest sends on it.
+ *
+ * The table is an array of pointers to records that never change: an update puts
+ * a new record in the place of the old one, so a sender, under RCU, follows either
+ * and never half of each. Records are freed after a grace period that nobody waits
+ * for.
+ */
+#include <linux/eventfd.h>
+#include <linux/kvm_host.h>
+#include <linux/nospec.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include <xen/interface/xen.h>
+#include <xen/interface/event_channel.h>
+
+#include "../x86.h"
+#include "../xen.h"
+#include "events.h"
+#include "ports.h"
+
+/**
+ * struct xen_port - where a port leads
+ * @rcu: for freeing
+ * @type: EVTCHNSTAT_ipi or EVTCHNSTAT_interdomain
+ * @port: the guest's port that gets the event, 0 for @eventfd
+ * @vcpu_id: the vCPU it is for
+ * @vcpu_idx: that vCPU's index as last found, or -1. A hint
+ * @eventfd: who gets the event instead of the guest
+ */
+struct xen_port {
+	struct rcu_head rcu;
+	u32 type;
+	u32 port;
+	u32 vcpu_id;
+	int vcpu_idx;
+	struct eventfd_ctx *eventfd;
+};
+
+static void xen_port_free_rcu(struct rcu_head *rcu)
+{
+	struct xen_port *p = container_of(rcu, struct xen_port, rcu);
+
+	if (p->eventfd)
+		eventfd_ctx_put(p->eventfd);
+	kfree(p);
+}
+
+/* xen_vm.lock is held. Return: what was there. */
+static struct xen_port *xen_port_get(struct kvm *kvm, u32 port)
+{
+	return rcu_dereference_protected(xen_events(kvm)->ports[port],
+					 lockdep_is_held(&xen_vm(kvm)->lock));
+}
+
+static void xen_port_put(struct kvm *kvm, u32 port, struct xen_port *p)
+{
+	struct xen_port *old = xen_port_get(kvm, port);
+
+	rcu_assign_pointer(xen_events(kvm)->ports[port], p);
+	if (old)
+		call_rcu(&old->rcu, xen_port_free_rcu);
+}
+
+static int xen_port_assign(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
+{
+	u32 port = data->u.evtchn.send_port;
+	u32 to = data->u.evtchn.deliver.port.port;
+	struct eventfd_ctx *eventfd;
+	struct xen_port *p;
+
+	switch (data->u.evtchn.type) {
+	case EVTCHNSTAT_ipi:
+		/* An IPI comes back on the port it was sent on. */
+		if (to != port)
+			return -EINVAL;
+		break;
+	case EVTCHNSTAT_interdomain:
+		if (to >= xen_max_port(kvm))
+			return -EINVAL;
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (to && data->u.evtchn.deliver.port.priority !=
+	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+		return -EINVAL;
+
+	if (xen_port_get(kvm, port))
+		return -EEXIST;
+
+	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	if (!p)
+		return -ENOMEM;
+
+	p->type = data->u.evtchn.type;
+	p->port = to;
+	p->vcpu_idx = -1;
+	if (to) {
+		p->vcpu_id = data->u.evtchn.deliver.port.vcpu;
+	} else {
+		eventfd = eventfd_ctx_fdget(data->u.evtchn.deliver.eventfd.fd);
+		if (IS_ERR(eventfd)) {
+			kfree(p);
+			return PTR_ERR(eventfd);
+		}
+		p->eventfd = eventfd;
+	}
+	xen_port_put(kvm, port, p);
+
+	return 0;
+}
+
+/* Only the vCPU can change: the rest is what the guest knows the port by. */
+static int xen_port_update(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
+{
+	u32 port = data->u.evtchn.send_port;
+	struct xen_port *p, *old = xen_port_get(kvm, port);
+
+	if (!old)
+		return -ENOENT;
+	if (old->type != data->u.evtchn.type || old->eventfd ||
+	    old->port != data->u.evtchn.deliver.port.port ||
+	    data->u.evtchn.deliver.port.priority !=
+	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+		return -EINVAL;
+
+	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
+	if (!p)
+		return -ENOMEM;
+
+	p->type = old->type;
+	p->port = old->port;
+	p->vcpu_id = data->u.evtchn.deliver.port.vcpu;
+	p->vcpu_idx = -1;
+	xen_port_put(kvm, port, p);
+
+	return 0;
+}
+
+/**
+ * xen_ports_set - KVM_XEN_ATTR_TYPE_EVTCHN
+ * @kvm: the VM
+ * @data: the attribute
+ *
+ * After %KVM_XEN_EVTCHN_DEASSIGN an event that a vCPU was just sending may still
+ * arrive.
+ *
+ * Context: may sleep; xen_vm.lock held, xen_events_make() done.
+ * Return: 0; -ENOENT no such port; -EEXIST there is one; -EINVAL; -ENOMEM; what
+ *	eventfd_ctx_fdget() says.
+ */
+int xen_ports_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
+{
+	u32 port = data->u.evtchn.send_port;
+
+	if (data->u.evtchn.flags == KVM_XEN_EVTCHN_RESET) {
+		for (port = 0; port < XEN_PORTS; port++)
+			xen_port_put(kvm, port, NULL);
+		xen_events_reset(kvm);
+		return 0;
+	}
+
+	if (!port || port >= xen_max_port(kvm))
+		return -EINVAL;
+
+	switch (data->u.evtchn.flags) {
+	case 0:
+		return xen_port_assign(kvm, data);
+	case KVM_XEN_EVTCHN_UPDATE:
+		return xen_port_update(kvm, data);
+	case KVM_XEN_EVTCHN_DEASSIGN:
+		if (!xen_port_get(kvm, port))
+			return -ENOENT;
+		xen_port_put(kvm, port, NULL);
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+/**
+ * xen_ports_destroy - forget all ports
+ * @kvm: the VM, unused
+ *
+ * Context: may sleep.
+ */
+void xen_ports_destroy(struct kvm *kvm)
+{
+	u32 port;
+
+	if (!xen_events(kvm))
+		return;
+
+	mutex_lock(&xen_vm(kvm)->lock);
+	for (port = 0; port < XEN_PORTS; port++)
+		xen_port_put(kvm, port, NULL);
+	mutex_unlock(&xen_vm(kvm)->lock);
+
+	/* The callbacks are this module's code. */
+	rcu_barrier();
+}
+
+static struct kvm_vcpu *xen_port_vcpu(struct kvm *kvm, struct xen_port *p)
+{
+	int idx = READ_ONCE(p->vcpu_idx);
+	struct kvm_vcpu *vcpu;
+
+	vcpu = idx < 0 ? NULL : kvm_get_vcpu(kvm, idx);
+	if (!vcpu) {
+		vcpu = kvm_get_vcpu_by_id(kvm, p->vcpu_id);
+		/* Nobody but this record's id is ever found by it. */
+		if (vcpu)
+			WRITE_ONCE(p->vcpu_idx, vcpu->vcpu_idx);
+	}
+
+	return vcpu;
+}
+
+/**
+ * xen_ports_send - EVTCHNOP_send
+ * @vcpu: the calling vCPU
+ * @port: any number
+ *
+ * Context: process context; does not sleep (but on PREEMPT_RT).
+ * Return: 0 sent; -ENOENT the port is not known here, or leads nowhere.
+ */
+int xen_ports_send(struct kvm_vcpu *vcpu, u32 port)
+{
+	struct xen_events *ev = xen_events(vcpu->kvm);
+	struct kvm *kvm = vcpu->kvm;
+	struct xen_port *p;
+	int r = -ENOENT;
+
+	if (!ev || !port || port >= xen_max_port(kvm))
+		return -ENOENT;
+
+	port = array_index_nospec(port, XEN_PORTS);
+	rcu_read_lock();
+	p = rcu_dereference(ev->ports[port]);
+	if (p && p->eventfd) {
+		eventfd_signal(p->eventfd);
+		r = 0;
+	} else if (p) {
+		r = xen_event_send(kvm, xen_port_vcpu(kvm, p), p->vcpu_id,
+				   p->port);
+		r = r == -EINVAL ? -ENOENT : 0;
+	}
+	rcu_read_unlock();
+
+	return r;
+}
+
+/**
+ * xen_ports_known - does xen_ports_send() know a port?
+ * @kvm: the VM
+ * @port: any number
+ *
+ * Context: any.
+ */
+bool xen_ports_known(struct kvm *kvm, u32 port)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	return ev && port && port < xen_max_port(kvm) &&
+	       rcu_access_pointer(ev->ports[array_index_nospec(port, XEN_PORTS)]);
+}
+
+/**
+ * xen_ports_bound - the vCPU that a port of the guest is bound to
+ * @kvm: the VM
+ * @port: any number
+ *
+ * Context: any.
+ * Return: NULL if it is not known here.
+ */
+struct kvm_vcpu *xen_ports_bound(struct kvm *kvm, u32 port)
+{
+	struct xen_events *ev = xen_events(kvm);
+	struct kvm_vcpu *vcpu = NULL;
+	struct xen_port *p;
+
+	if (!ev || port >= XEN_PORTS)
+		return NULL;
+
+	port = array_index_nospec(port, XEN_PORTS);
+	rcu_read_lock();
+	p = rcu_dereference(ev->ports[port]);
+	/* Of other ports the table knows where they lead, not whose they are. */
+	if (p && p->type == EVTCHNSTAT_ipi)
+		vcpu = xen_port_vcpu(kvm, p);
+	rcu_read_unlock();
+
+	return vcpu;
+}
+
+/**
+ * xen_ports_get - read where a port leads, KVM_XEN_ATTR_TYPE_X_EVTCHN
+ * @kvm: the VM
+ * @data: send_port says which; the rest is filled in, fd with -1
+ *
+ * Context: may sleep; xen_vm.lock held.
+ * Return: 0, -ENOENT no such port, -EINVAL.
+ */
+int xen_ports_get(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
+{
+	u32 port = data->u.evtchn.send_port;
+	struct xen_port *p;
+
+	if (!port || port >= XEN_PORTS)
+		return -EINVAL;
+
+	p = xen_events(kvm) ? xen_port_get(kvm, port) : NULL;
+	if (!p)
+		return -ENOENT;
+
+	memset(&data->u, 0, sizeof(data->u));
+	data->u.evtchn.send_port = port;
+	data->u.evtchn.type = p->type;
+	if (p->eventfd) {
+		data->u.evtchn.deliver.eventfd.fd = -1;
+	} else {
+		data->u.evtchn.deliver.port.port = p->port;
+		data->u.evtchn.deliver.port.vcpu = p->vcpu_id;
+		data->u.evtchn.deliver.port.priority =
+			KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
+	}
+
+	return 0;
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is kept of a Xen guest, per VM and per vCPU.
+ *
+ * Both structures lie where the shipped header has struct kvm_xen and struct
+ * kvm_vcpu_xen, no larger than these, with the members that base code uses at
+ * their places. What does not fit is allocated when Xen is first used.
+ */
+#ifndef __KVM_XEN_STATE_H__
+#define __KVM_XEN_STATE_H__
+
+#include <linux/kvm_host.h>
+
+struct xen_events;
+struct xen_periodic;
+
+/**
+ * struct xen_vm - Xen state of a VM
+ * @lock: serialises the writers of everything here; taken inside vcpu->mutex,
+ *	outside kvm->srcu
+ * @version: what XENVER_version answers, 0 to let the VMM answer
+ * @long_mode: the guest's structures are the 64-bit ones. Read once, without a
+ *	lock, by whoever uses it
+ * @runstate_update_flag: run state is marked while it is being changed
+ * @upcall_vector: VM-wide upcall vector or 0; read without a lock
+ * @shinfo: the shared_info page
+ * @events: latch and outbound ports; made once, with release semantics, before
+ *	anything can send an event; gone with the VM
+ * @accel: hypercalls the VMM has left to us, KVM_XEN_ACCEL_*; read without a lock
+ * @pollers: number of bits in @poll_mask, so that it need not be searched
+ * @poll_mask: vCPUs, by index, that sleep in SCHEDOP_poll. Atomic
+ */
+struct xen_vm {
+	struct mutex lock;
+	u32 version;
+	bool long_mode;
+	bool runstate_update_flag;
+	u8 upcall_vector;
+	struct gfn_to_pfn_cache shinfo;
+	struct xen_events *events;
+	u32 accel;
+	atomic_t pollers;
+	unsigned long poll_mask[BITS_TO_LONGS(KVM_MAX_VCPUS)];
+};
+
+/* Bits of xen_vcpu.todo: what is to be done before the next entry. */
+#define XEN_TODO_LATCH		BIT(0)	/* latched events may be for this vCPU */
+#define XEN_TODO_SEL		BIT(1)	/* parked_sel is not zero */
+
+/* Values of xen_vcpu.poll_port that are no ports. */
+#define XEN_POLL_NONE		-1
+#define XEN_POLL_ANY		-2
+
+/**
+ * struct xen_vcpu - Xen state of a vCPU
+ * @hcall_rip: where the hypercall is that the VMM is answering. vCPU only
+ * @runstate: RUNSTATE_*. vCPU only, like all of run state
+ * @upcall_vector: vector of this vCPU's own, injected as an edge, or 0; read
+ *	without a lock
+ * @clock_shift: see @clock_tsc
+ * @unreachable: vcpu_info was not to be had when last asked for; cleared by
+ *	whatever may have changed that. A hint that keeps a vCPU from spinning
+ * @vcpu_info: the vcpu_info page
+ * @time_info: a second copy of its clock
+ * @runstate_area: where the guest wants its run state
+ * @runstate_rest: and the rest of it if that crosses a page
+ * @run_delay: of the thread, from the scheduler, when last looked at
+ * @halt_ns: time blocked in the kernel, when last looked at
+ * @runstate_entry: guest time of the last change; 0: not started yet
+ * @runstate_times: ns in each state; their sum is @runstate_entry
+ * @clock_tsc: with @clock_ns, @clock_mul and @clock_shift the guest's clock as
+ *	last seen in process context, for sched-out, which cannot ask
+ * @clock_ns: guest time at @clock_tsc; 0: it cannot be computed from the TSC
+ * @parked_sel: words of evtchn_pending that a sender could not tell the guest of,
+ *	since vcpu_info was not to be reached. Atomic
+ * @todo: XEN_TODO_*, set by senders after what they announce. Atomic
+ * @timer_expires: guest time of the one-shot timer, 0 when not armed
+ * @timer: the one-shot timer, CLOCK_MONOTONIC
+ * @periodic: the periodic timer, if ever used
+ * @clock_mul: see @clock_tsc
+ * @vcpu_id: the guest's number of this vCPU
+ * @timer_port: VIRQ_TIMER's port or 0
+ * @timer_cpu: the CPU on which the timers were started
+ * @reader_cpu: see kvm_gpc_reader()
+ * @poll_port: the port SCHEDOP_poll waits for, XEN_POLL_ANY or XEN_POLL_NONE
+ */
+struct xen_vcpu {
+	u64 hcall_rip;
+	u32 runstate;
+	u8 upcall_vector;
+	s8 clock_shift;
+	bool unreachable;
+	struct gfn_to_pfn_cache vcpu_info;
+	struct gfn_to_pfn_cache time_info;
+	struct gfn_to_pfn_cache runstate_area;
+	struct gfn_to_pfn_cache runstate_rest;
+	u64 run_delay;
+	u64 halt_ns;
+	u64 runstate_entry;
+	u64 runstate_times[4];
+	u64 clock_tsc;
+	u64 clock_ns;
+	unsigned long parked_sel;
+	unsigned long todo;
+	u64 timer_expires;
+	struct hrtimer timer;
+	struct xen_periodic *periodic;
+	u32 clock_mul;
+	u32 vcpu_id;
+	u32 timer_port;
+	int timer_cpu;
+	int reader_cpu;
+	int poll_port;
+};
+
+static_assert(sizeof(struct xen_vm) <= sizeof(struct kvm_xen));
+static_assert(offsetof(struct xen_vm, upcall_vector) ==
+	      offsetof(struct kvm_xen, upcall_vector));
+static_assert(offsetof(struct xen_vcpu, vcpu_info) ==
+	      offsetof(struct kvm_vcpu_xen, vcpu_info_cache));
+static_assert(offsetof(struct xen_vcpu, time_info) ==
+	      offsetof(struct kvm_vcpu_xen, vcpu_time_info_cache));
+/* The last member stays the base's own: KVM_SET_CPUID2 writes it. */
+static_assert(sizeof(struct xen_vcpu) <= offsetof(struct kvm_vcpu_xen, cpuid));
+
+static inline struct xen_vm *xen_vm(struct kvm *kvm)
+{
+	return (struct xen_vm *)&kvm->arch.xen;
+}
+
+static inline struct xen_vcpu *xen_vcpu(struct kvm_vcpu *vcpu)
+{
+	return (struct xen_vcpu *)&vcpu->arch.xen;
+}
+
+static inline struct kvm_vcpu *xen_to_vcpu(struct xen_vcpu *x)
+{
+	return container_of((struct kvm_vcpu_xen *)x, struct kvm_vcpu, arch.xen);
+}
+
+/* Ports there are with 64-bit structures and with 32-bit ones. */
+#define XEN_PORTS		4096
+#define XEN_PORTS_COMPAT	1024
+
+static inline u32 xen_max_port(struct kvm *kvm)
+{
+	return READ_ONCE(xen_vm(kvm)->long_mode) ? XEN_PORTS : XEN_PORTS_COMPAT;
+}
+
+#endif

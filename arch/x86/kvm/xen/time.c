@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Guest time: what the guest computes from its TSC and the clock in vcpu_info.
+ *
+ * Everything that is due at a guest time is computed from the very parameters the
+ * guest was given, so that a timer is as late after a year as after a second. The
+ * host's own idea of kvmclock drifts against a scaled TSC.
+ */
+#include <linux/kvm_host.h>
+#include <linux/math64.h>
+
+#include <asm/pvclock.h>
+
+#include "../x86.h"
+#include "time.h"
+
+/* The guest's clock is a function of the TSC, and its parameters are known. */
+static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm->arch.use_master_clock &&
+	       vcpu->arch.hv_clock.tsc_to_system_mul;
+}
+
+/*
+ * TSC ticks since the clock was computed. Return: false if the TSC was set back
+ * since: what the guest would compute then is of no use to anybody.
+ */
+static bool xen_ticks_since(u64 then, u64 now, u64 *ticks)
+{
+	*ticks = now - then;
+
+	return (s64)*ticks >= 0;
+}
+
+/**
+ * xen_guest_time - the guest's system time
+ * @vcpu: the vCPU
+ * @mono: set to CLOCK_MONOTONIC at the same instant, if not NULL
+ *
+ * Context: the vCPU's task, or one that holds its mutex; it is what changes the
+ *	clock's parameters too.
+ * Return: ns.
+ */
+u64 xen_guest_time(struct kvm_vcpu *vcpu, ktime_t *mono)
+{
+	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
+	u64 host_tsc, ticks;
+	s64 ns;
+
+	if (xen_clock_is_tsc(vcpu) &&
+	    kvm_get_monotonic_and_clockread(&ns, &host_tsc) &&
+	    xen_ticks_since(hv->tsc_timestamp, kvm_read_l1_tsc(vcpu, host_tsc),
+			    &ticks)) {
+		if (mono)
+			*mono = ns_to_ktime(ns);
+		return hv->system_time +
+		       pvclock_scale_delta(ticks, hv->tsc_to_system_mul,
+					   hv->tsc_shift);
+	}
+
+	if (mono)
+		*mono = ktime_get();
+
+	return get_kvmclock_ns(vcpu->kvm);
+}
+
+/**
+ * xen_guest_time_to_ktime - when is a guest time?
+ * @vcpu: the vCPU
+ * @time: guest system time, ns; anything the guest likes
+ * @expires: set to the same as CLOCK_MONOTONIC, at most KTIME_MAX
+ *
+ * Context: as xen_guest_time().
+ * Return: false if that time is not in the future.
+ */
+bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
+{
+	u64 now = xen_guest_time(vcpu, expires);
+
+	if (time <= now)
+		return false;
+
+	*expires = ktime_add_safe(*expires,
+				  ns_to_ktime(min_t(u64, time - now, S64_MAX)));
+
+	return true;
+}
+
+/**
+ * xen_clock_note - remember the guest's clock for sched-out
+ * @vcpu: the vCPU
+ *
+ * Context: the vCPU's task, not in the middle of changing the clock.
+ */
+void xen_clock_note(struct kvm_vcpu *vcpu)
+{
+	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+
+	x->clock_ns = 0;
+	/* Sched-out may come between any two of these. */
+	barrier();
+	x->clock_tsc = hv->tsc_timestamp;
+	x->clock_mul = hv->tsc_to_system_mul;
+	x->clock_shift = hv->tsc_shift;
+	barrier();
+	if (xen_clock_is_tsc(vcpu))
+		x->clock_ns = hv->system_time;
+}
+
+/**
+ * xen_clock_read - the guest's system time at sched-out
+ * @vcpu: the vCPU, of the current task
+ *
+ * Context: any.
+ * Return: ns.
+ */
+u64 xen_clock_read(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	u64 ticks;
+
+	if (!READ_ONCE(x->clock_ns) ||
+	    !xen_ticks_since(x->clock_tsc, kvm_read_l1_tsc(vcpu, rdtsc()), &ticks))
+		return get_kvmclock_ns(vcpu->kvm);
+
+	return x->clock_ns + pvclock_scale_delta(ticks, x->clock_mul,
+						 x->clock_shift);
+}

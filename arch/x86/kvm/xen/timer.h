@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __KVM_XEN_TIMER_H__
+#define __KVM_XEN_TIMER_H__
+
+#include "state.h"
+
+void xen_timer_init(struct kvm_vcpu *vcpu);
+void xen_timer_destroy(struct kvm_vcpu *vcpu);
+void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires);
+void xen_timer_stop(struct kvm_vcpu *vcpu);
+u64 xen_timer_get(struct kvm_vcpu *vcpu);
+int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period);
+void xen_periodic_stop(struct kvm_vcpu *vcpu);
+u64 xen_periodic_get(struct kvm_vcpu *vcpu);
+void xen_timers_move(struct kvm_vcpu *vcpu);
+
+#endif

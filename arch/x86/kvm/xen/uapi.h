@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * What these modules offer a VMM beyond <asm/kvm.h>. Attribute types that other
+ * kernels answer with ENOENT; so a VMM can ask. Documented in docs/xen-abi.rst.
+ */
+#ifndef __KVM_XEN_UAPI_H__
+#define __KVM_XEN_UAPI_H__
+
+#include <linux/types.h>
+
+/* VM attributes, KVM_XEN_HVM_GET_ATTR and _SET_ATTR. */
+#define KVM_XEN_ATTR_TYPE_X_ACCEL	0x4b00	/* get, set: u.pad[0] */
+#define KVM_XEN_ATTR_TYPE_X_EVTCHN	0x4b01	/* get: u.evtchn */
+#define KVM_XEN_ATTR_TYPE_X_CONFIG	0x4b02	/* get: u.pad[0] msr, [1] flags */
+
+/* vCPU attributes, KVM_XEN_VCPU_GET_ATTR and _SET_ATTR. */
+#define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC 0x4b00 /* get, set: u.pad[0], ns */
+
+/* KVM_XEN_ATTR_TYPE_X_ACCEL: hypercalls the VMM does not want to see. */
+#define KVM_XEN_ACCEL_BLOCK		(1 << 0)  /* SCHEDOP_block */
+#define KVM_XEN_ACCEL_RUNSTATE		(1 << 1)  /* VCPUOP_get_runstate_info */
+#define KVM_XEN_ACCEL_IS_UP		(1 << 2)  /* VCPUOP_is_up */
+#define KVM_XEN_ACCEL_STATUS		(1 << 3)  /* EVTCHNOP_status of IPIs */
+#define KVM_XEN_ACCEL_PERIODIC		(1 << 4)  /* VCPUOP_*_periodic_timer */
+#define KVM_XEN_ACCEL_MULTICALL		(1 << 5)  /* of accelerated calls */
+#define KVM_XEN_ACCEL_UNMASK		(1 << 6)  /* EVTCHNOP_unmask, not pending */
+#define KVM_XEN_ACCEL_ALL		0x7f
+
+#endif

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Upcalls: from the flag in vcpu_info to an interrupt of the guest.
+ *
+ * With a VM-wide vector the flag is a level, looked at before each entry; with a
+ * vector of the vCPU's own it is an edge, raised when the flag is set. Here is also
+ * what a vCPU does for events whose senders could not reach its vcpu_info.
+ */
+#include <linux/kvm_host.h>
+
+#include <pfncache/gpc_live.h>
+
+#include "../lapic.h"
+#include "../x86.h"
+#include "../xen.h"
+#include "events.h"
+#include "two_level.h"
+#include "vm.h"
+
+/* Refreshes before the vCPU goes on, and the worker sees to the rest. */
+#define XEN_INJECT_TRIES	8
+
+/**
+ * kvm_xen_inject_vcpu_vector - inject the vCPU's own upcall vector
+ * @vcpu: the vCPU
+ *
+ * Goes to this vCPU's APIC, whatever id the guest has given it.
+ *
+ * Context: any, hard interrupts included.
+ */
+void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic_irq irq = {
+		.delivery_mode = APIC_DM_FIXED,
+		.vector = READ_ONCE(xen_vcpu(vcpu)->upcall_vector),
+		.level = 1,
+	};
+
+	if (lapic_in_kernel(vcpu) && irq.vector)
+		kvm_apic_set_irq(vcpu, &irq, NULL);
+}
+
+/* Look at the flag. Return: 0, 1, or -EWOULDBLOCK if it cannot be seen. */
+static int xen_peek_upcall(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	int r = -EWOULDBLOCK;
+	unsigned long flags;
+	void *vi;
+
+	/* Three loads: the CPU's number that was noted, the page, the flag. */
+	local_irq_save(flags);
+	if (kvm_gpc_reader(vcpu->kvm, &x->reader_cpu)) {
+		vi = kvm_gpc_live(&x->vcpu_info);
+		if (vi)
+			r = xen_2l_upcall_pending(vi);
+	}
+	local_irq_restore(flags);
+
+	return r;
+}
+
+/*
+ * Bring vcpu_info back. Of a page that cannot be had we remember so much, since a
+ * vCPU that is told "perhaps" each time it wants to sleep does not sleep.
+ */
+static int xen_refresh_vcpu_info(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	int r, idx;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	r = kvm_gpc_refresh(&x->vcpu_info, sizeof(struct vcpu_info));
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+
+	if (r && x->vcpu_info.active) {
+		WRITE_ONCE(x->unreachable, true);
+		xen_events_later(vcpu->kvm);
+	}
+
+	return r;
+}
+
+/**
+ * __kvm_xen_has_interrupt - is the guest's upcall flag set?
+ * @vcpu: the vCPU, loaded by the current task
+ *
+ * Context: any in which the vCPU is loaded: interrupts off, a task about to sleep,
+ *	or one that may. Only the last brings back a page that was taken away.
+ * Return: 1 if it is set, or if that could only be told from where one may sleep;
+ *	0 if it is not, or there is no such page now.
+ */
+int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
+{
+	int r = xen_peek_upcall(vcpu);
+
+	if (likely(r >= 0))
+		return r;
+
+	if (READ_ONCE(xen_vcpu(vcpu)->unreachable))
+		return 0;
+
+	/* "Yes" brings the task to where it can look for itself. */
+	if (in_atomic() || irqs_disabled() || !task_is_running(current))
+		return 1;
+
+	if (xen_refresh_vcpu_info(vcpu))
+		return 0;
+
+	/* Gone again already: ask again at the next entry, which is soon. */
+	r = xen_peek_upcall(vcpu);
+
+	return r < 0 ? 1 : r;
+}
+
+/* Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
+static int xen_inject_parked(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	unsigned long flags, sels = 0;
+	int r = -EWOULDBLOCK;
+	void *vi;
+	bool wide;
+
+	local_irq_save(flags);
+	vi = kvm_gpc_reader(vcpu->kvm, &x->reader_cpu) ?
+		kvm_gpc_live(&x->vcpu_info) : NULL;
+	if (vi) {
+		wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
+		sels = xchg(&x->parked_sel, 0);
+		if (sels)
+			xen_2l_raise_many(vi, sels, wide);
+		r = !!sels;
+	}
+	local_irq_restore(flags);
+
+	return r;
+}
+
+static void xen_inject_selectors(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_events *ev;
+	int i, r;
+
+	for (i = 0; i < XEN_INJECT_TRIES && READ_ONCE(x->parked_sel); i++) {
+		r = xen_inject_parked(vcpu);
+		if (r > 0) {
+			ev = xen_events(vcpu->kvm);
+			if (ev)
+				atomic_long_inc(&ev->stats.injected);
+			xen_mark_dirty(&x->vcpu_info);
+			kvm_xen_inject_vcpu_vector(vcpu);
+		} else if (r < 0 && xen_refresh_vcpu_info(vcpu)) {
+			return;
+		}
+	}
+
+	if (READ_ONCE(x->parked_sel))
+		xen_events_later(vcpu->kvm);
+}
+
+/**
+ * kvm_xen_inject_pending_events - finish what senders could not
+ * @vcpu: the vCPU, loaded by the current task
+ *
+ * Tries, and leaves to the worker what cannot be done now: a vCPU whose pages are
+ * gone neither spins nor loses anything.
+ *
+ * Context: may sleep; kvm->srcu held.
+ */
+void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	/* Pairs with set_bit() in xen_vcpu_wake(): what is announced is there. */
+	unsigned long todo = xchg(&x->todo, 0);
+
+	if (todo & XEN_TODO_LATCH)
+		xen_events_finish(vcpu->kvm);
+
+	/* Of its own accord too: the flush may have parked some just now. */
+	if (READ_ONCE(x->parked_sel))
+		xen_inject_selectors(vcpu);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __KVM_XEN_VM_H__
+#define __KVM_XEN_VM_H__
+
+#include "state.h"
+
+int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
+		unsigned long len);
+void xen_mark_dirty(struct gfn_to_pfn_cache *gpc);
+
+#endif

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * custom: threads as CPUs. A section with interrupts off has a number, odd while it
+ * lasts; a call to other CPUs waits until those in its mask that are in a section
+ * have left it, and for nobody else.
+ *
+ * Who leaves releases and who waited acquires, and that is the only order between
+ * threads that is made here: all of an interrupt that a CPU could not take before.
+ * The number is written by exchange, so that what a section reads is read after the
+ * section can be seen, as it is by an interrupt.
+ *
+ * The function is called by the caller, in the other's place, as in an interrupt.
+ */
+#include <sched.h>
+#include "rig/cpu.h"
+#include "rig/lock.h"
+
+/* Apart, so that sections of one CPU do not slow down those of others. */
+static struct {
+	unsigned long section;
+	char apart[56];
+} cpus[UNIT_MAX_TASKS];
+
+static unsigned long calls, waits;
+static unsigned int waiting;
+
+void unit_cpu_close(void)
+{
+	unsigned long *s = &cpus[current->slot].section;
+
+	__atomic_exchange_n(s, __atomic_load_n(s, __ATOMIC_RELAXED) + 1,
+			    __ATOMIC_SEQ_CST);
+}
+
+void unit_cpu_open(void)
+{
+	unsigned long *s = &cpus[current->slot].section;
+
+	__atomic_store_n(s, __atomic_load_n(s, __ATOMIC_RELAXED) + 1,
+			 __ATOMIC_RELEASE);
+}
+
+int unit_cpu_id(const char *where)
+{
+	if (!current->irqs_off && !current->preempt)
+		unit_fail("cpu", "the number of a CPU that may change at once, at %s",
+			  where);
+	return current->slot;
+}
+
+/* The other CPU may be waiting, interrupts off, for a lock that we hold. */
+static void check_caller(const char *where)
+{
+	char buf[200];
+
+	if (current->hardirq || current->irqs_off)
+		unit_fail("cpu", "call to other CPUs with interrupts off at %s",
+			  where);
+	for (int i = 0; i < current->nr_held; i++) {
+		struct unit_held *h = &current->held[i];
+
+		if (unit_lock_class(h->lock)->type != UNIT_MUTEX)
+			unit_fail("cpu", "call to other CPUs at %s while holding %s",
+				  where, unit_lock_describe(h, buf, sizeof(buf)));
+	}
+}
+
+static void wait_for(unsigned long *section)
+{
+	unsigned long seen = __atomic_load_n(section, __ATOMIC_ACQUIRE);
+
+	if (!(seen % 2))
+		return;
+	__atomic_fetch_add(&waits, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&waiting, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
+		sched_yield();
+	__atomic_fetch_sub(&waiting, 1, __ATOMIC_RELAXED);
+}
+
+void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
+		    bool wait, const char *where)
+{
+	check_caller(where);
+	if (!wait)
+		unit_fail("cpu", "a call to other CPUs that waits for none of them, at %s",
+			  where);
+	if (!current->preempt)
+		unit_fail("cpu", "call to other CPUs with preemption on at %s",
+			  where);
+	__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < UNIT_MAX_TASKS; i++) {
+		unsigned long word = __atomic_load_n(&mask[i / 64],
+						     __ATOMIC_RELAXED);
+
+		/* Nobody interrupts itself. */
+		if (!(word >> i % 64 & 1) || i == current->slot)
+			continue;
+		if (!unit_mutants.call_does_not_wait)
+			wait_for(&cpus[i].section);
+		fn(arg);
+	}
+}
+
+unsigned long unit_cpu_calls(void)
+{
+	return __atomic_load_n(&calls, __ATOMIC_RELAXED);
+}
+
+unsigned long unit_cpu_waits(void)
+{
+	return __atomic_load_n(&waits, __ATOMIC_RELAXED);
+}
+
+unsigned int unit_cpu_waiting(void)
+{
+	return __atomic_load_n(&waiting, __ATOMIC_RELAXED);
+}

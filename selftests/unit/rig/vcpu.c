@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/* custom: vCPUs that can be kicked and interrupted, and Xen's neighbours. */
+#include <stdlib.h>
+#include "rig/vcpu.h"
+#include "arch/x86/kvm/xen.h"
+#include <linux/eventfd.h>
+#include "arch/x86/kvm/xen/poll.h"
+#include "arch/x86/kvm/xen/timer.h"
+#include "arch/x86/kvm/xen/vm.h"
+#include "lapic.h"
+#include "x86.h"
+
+struct static_key_false_deferred kvm_xen_enabled = { .key = { .on = true } };
+struct kvm *unit_xen_kvm;
+u64 unit_clock_ns;
+u64 unit_tsc;
+struct eventfd_ctx unit_eventfds[UNIT_EVENTFDS];
+
+struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, int i)
+{
+	if (i < 0 || i >= __atomic_load_n(&kvm->nr_vcpus, __ATOMIC_ACQUIRE))
+		return NULL;
+
+	return kvm->vcpus[i];
+}
+
+struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		if (vcpu->vcpu_id == id)
+			return vcpu;
+
+	return NULL;
+}
+
+struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
+{
+	struct kvm_vcpu *vcpu = calloc(1, sizeof(*vcpu));
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+
+	if (kvm->nr_vcpus == UNIT_VCPUS)
+		unit_fail("rig", "more than %d vCPUs", UNIT_VCPUS);
+	vcpu->kvm = kvm;
+	vcpu->vcpu_id = id;
+	vcpu->vcpu_idx = kvm->nr_vcpus;
+	mutex_init(&vcpu->mutex);
+	x->poll_port = XEN_POLL_NONE;
+	x->reader_cpu = -1;
+	xen_timer_init(vcpu);
+	kvm_gpc_init(&x->vcpu_info, kvm);
+	kvm_gpc_init(&x->time_info, kvm);
+	kvm_gpc_init(&x->runstate_area, kvm);
+	kvm_gpc_init(&x->runstate_rest, kvm);
+	if (kvm->arch.xen.shinfo_cache.kvm)
+		x->todo = XEN_TODO_LATCH;
+	kvm->vcpus[vcpu->vcpu_idx] = vcpu;
+	__atomic_store_n(&kvm->nr_vcpus, vcpu->vcpu_idx + 1, __ATOMIC_RELEASE);
+
+	return vcpu;
+}
+
+void unit_vcpu_destroy(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+
+	xen_timer_destroy(vcpu);
+	kvm_gpc_deactivate(&x->vcpu_info);
+	kvm_gpc_deactivate(&x->time_info);
+	kvm_gpc_deactivate(&x->runstate_area);
+	kvm_gpc_deactivate(&x->runstate_rest);
+	free(vcpu);
+}
+
+/* What is asked for is there before the asking is seen. */
+void kvm_make_request(int req, struct kvm_vcpu *vcpu)
+{
+	__atomic_fetch_or(&vcpu->requests, 1ul << req, __ATOMIC_RELEASE);
+}
+
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
+{
+	if (!unit_mutants.kick_lost)
+		__atomic_fetch_add(&vcpu->kicks, 1, __ATOMIC_SEQ_CST);
+}
+
+unsigned long unit_vcpu_kicks(struct kvm_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->kicks, __ATOMIC_SEQ_CST);
+}
+
+int kvm_apic_set_irq(struct kvm_vcpu *vcpu, struct kvm_lapic_irq *irq,
+		     void *dest_map)
+{
+	__atomic_store_n(&vcpu->irr, irq->vector, __ATOMIC_SEQ_CST);
+	kvm_vcpu_kick(vcpu);
+
+	return 1;
+}
+
+bool unit_vcpu_take_irq(struct kvm_vcpu *vcpu)
+{
+	return __atomic_exchange_n(&vcpu->irr, 0, __ATOMIC_SEQ_CST);
+}
+
+u64 get_kvmclock_ns(struct kvm *kvm)
+{
+	return unit_clock_ns;
+}
+
+/* CLOCK_MONOTONIC and the TSC, at one instant as far as a test sees to it. */
+bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc)
+{
+	*ns = ktime_get();
+	*tsc = unit_tsc;
+
+	return true;
+}
+
+void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
+{
+}
+
+/* Nobody polls here; see the tests in a guest. */
+void __xen_poll_wake(struct kvm *kvm, u32 port)
+{
+}
+
+void xen_poll_wake_all(struct kvm *kvm)
+{
+}
+
+/* A write is logged by the cache's own task, which may look at its gpa. */
+void xen_mark_dirty(struct gfn_to_pfn_cache *gpc)
+{
+	if (!srcu_read_lock_held(&gpc->kvm->srcu))
+		unit_fail("dirty", "a write logged outside kvm->srcu");
+}

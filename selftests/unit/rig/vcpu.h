@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* vCPUs, as far as those who send them something meet them. */
+#ifndef _UNIT_VCPU_H
+#define _UNIT_VCPU_H
+
+#include <linux/kvm_host.h>
+
+/* Made, with what Xen keeps of it, and then found by everybody. */
+struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id);
+void unit_vcpu_destroy(struct kvm_vcpu *vcpu);
+unsigned long unit_vcpu_kicks(struct kvm_vcpu *vcpu);
+/* Take the interrupt that waits in the APIC. */
+bool unit_vcpu_take_irq(struct kvm_vcpu *vcpu);
+
+/* The VM whose bits rig/xen_mutants.c may meddle with. */
+extern struct kvm *unit_xen_kvm;
+
+/* What the guest's clock says. */
+extern u64 unit_clock_ns;
+/* The CPUs' counter, and the guest's. */
+extern u64 unit_tsc;
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * custom: KVM's structures for x86, with room for Xen's state where the kernel has
+ * it and the members that base code uses at the places that state.h asserts.
+ */
+#ifndef _UNIT_SHIM_ASM_KVM_HOST_H
+#define _UNIT_SHIM_ASM_KVM_HOST_H
+
+#include <linux/hrtimer.h>
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <asm/pvclock-abi.h>
+
+#define KVM_MAX_VCPUS		4096
+#define KVM_MAX_VCPU_IDS	(4 * KVM_MAX_VCPUS)
+
+struct kvm_xen {
+	struct mutex xen_lock;
+	u32 xen_version;
+	bool long_mode;
+	bool runstate_update_flag;
+	u8 upcall_vector;
+	struct gfn_to_pfn_cache shinfo_cache;
+	unsigned long rest[KVM_MAX_VCPUS / 64 + 8];
+};
+
+struct kvm_vcpu_xen {
+	u64 hypercall_rip;
+	u32 current_runstate;
+	u8 upcall_vector;
+	struct gfn_to_pfn_cache vcpu_info_cache;
+	struct gfn_to_pfn_cache vcpu_time_info_cache;
+	struct gfn_to_pfn_cache areas[2];
+	unsigned long rest[64];
+	int cpuid;
+};
+
+struct kvm_arch {
+	struct kvm_xen xen;
+	struct kvm_xen_hvm_config xen_hvm_config;
+	bool use_master_clock;
+};
+
+struct kvm_vcpu_arch {
+	struct kvm_vcpu_xen xen;
+	struct pvclock_vcpu_time_info hv_clock;
+	u32 mp_state;
+};
+
+#endif

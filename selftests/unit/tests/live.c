@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Readers without a lock: whoever takes a page from them waits until the last of
+ * them is out, whoever else may be waiting already.
+ */
+#include <sched.h>
+#include "live.h"
+#include "rig/cpu.h"
+
+#define GPC_UADDR	(SLOT_HVA + 0x2000)
+
+static struct world w;
+static struct gfn_to_pfn_cache *gpc;
+
+static void live_begin(void)
+{
+	world_begin(&w);
+	gpc = gpc_new(&w);
+	EXPECT_EQ(activate(gpc, SLOT_GPA + 0x2010, 8), 0);
+}
+
+static void live_end(void)
+{
+	gpc_gone(gpc);
+	world_end(&w);
+}
+
+static bool live(void)
+{
+	int cpu = -1;
+
+	return live_look(gpc, &cpu, 2);
+}
+
+/* A reader that stays inside until it is told to leave. Relaxed: makes no order. */
+static struct holder {
+	struct unit_thread *thread;
+	bool reads, inside, leave;
+} holder;
+
+static void holder_main(void *arg)
+{
+	struct unit_seen seen = { 0 };
+	unsigned long flags;
+	void *khva = NULL;
+	int cpu = -1;
+
+	local_irq_save(flags);
+	if (holder.reads) {
+		EXPECT(kvm_gpc_reader(w.kvm, &cpu));
+		khva = kvm_gpc_live(gpc);
+		EXPECT(khva);
+	}
+	__atomic_store_n(&holder.inside, true, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&holder.leave, __ATOMIC_RELAXED)) {
+		if (khva)
+			unit_touch_live(khva, &seen);
+		sched_yield();
+	}
+	if (khva)
+		unit_touch_live(khva, &seen);
+	__atomic_store_n(&holder.inside, false, __ATOMIC_RELAXED);
+	local_irq_restore(flags);
+}
+
+static bool holder_inside(void *unused)
+{
+	return __atomic_load_n(&holder.inside, __ATOMIC_RELAXED);
+}
+
+static void hold(bool reads)
+{
+	holder = (struct holder){ .reads = reads };
+	holder.thread = unit_thread_start("holder", w.mm, holder_main, NULL);
+	EXPECT(unit_wait_until(holder_inside, NULL, 5000));
+}
+
+static void let_go(void)
+{
+	__atomic_store_n(&holder.leave, true, __ATOMIC_RELAXED);
+	unit_thread_join(holder.thread);
+}
+
+/* What takes the page of the cache from its readers. */
+static void op_unmap(void)
+{
+	unit_mm_zap(w.mm, GPC_UADDR, GPC_UADDR + PAGE_SIZE);
+}
+
+static void op_deactivate(void)
+{
+	kvm_gpc_deactivate(gpc);
+}
+
+static void op_move(void)
+{
+	EXPECT_EQ(activate_hva(gpc, FREE_HVA, 8), 0);
+}
+
+static void op_shift(void)
+{
+	EXPECT_EQ(activate(gpc, SLOT_GPA + 0x2020, 8), 0);
+}
+
+static void op_slot(void)
+{
+	unit_slot_mark_invalid(w.kvm, 0);
+}
+
+static void op_release(void)
+{
+	mmput(w.mm);
+}
+
+struct op {
+	const char *name;
+	void (*fn)(void);
+	struct unit_thread *thread;
+	bool done;
+};
+
+static struct op ops[] = {
+	{ .name = "an unmap", .fn = op_unmap },
+	{ .name = "deactivation", .fn = op_deactivate },
+	{ .name = "activation elsewhere", .fn = op_move },
+	{ .name = "a memslot's end", .fn = op_slot },
+	/* The following leave the page where it is, or never end alone. */
+	{ .name = "activation in the same page", .fn = op_shift },
+	{ .name = "the address space's end", .fn = op_release },
+};
+
+#define NR_OPS		ARRAY_SIZE(ops)
+#define NR_TAKERS	4
+
+static void op_main(void *arg)
+{
+	struct op *op = arg;
+
+	op->fn();
+	/* The same CPU may have come back, which here it does not. */
+	if (holder_inside(NULL))
+		unit_fail("live", "%s returned with a reader inside", op->name);
+	__atomic_store_n(&op->done, true, __ATOMIC_RELAXED);
+}
+
+static void op_start(struct op *op)
+{
+	op->done = false;
+	op->thread = unit_thread_start(op->name, w.mm, op_main, op);
+}
+
+static bool op_waits(void *n)
+{
+	return unit_cpu_waiting() >= (unsigned long)n;
+}
+
+/* It has had every chance to return too early; -fsanitize makes that slow. */
+static bool op_waits_or_done(void *arg)
+{
+	struct op *op = arg;
+
+	return __atomic_load_n(&op->done, __ATOMIC_RELAXED) ||
+	       unit_cpu_waiting() >= 2;
+}
+
+TEST_RT(live_states, "live: there to be read exactly while the cache is valid")
+{
+	live_begin();
+	EXPECT(live());
+	op_unmap();
+	EXPECT(!live());
+	EXPECT_EQ(refresh(gpc, 8), 0);
+	EXPECT(live());
+	EXPECT_EQ((unsigned long)gpc->live & ~PAGE_MASK, 0x10);
+	op_shift();
+	EXPECT(live());
+	EXPECT_EQ((unsigned long)gpc->live & ~PAGE_MASK, 0x20);
+	kvm_gpc_deactivate(gpc);
+	EXPECT(!live());
+	op_move();
+	EXPECT(live());
+	live_end();
+}
+
+TEST_RT(live_waited, "live: each operation waits for a reader, and later ones see nothing")
+{
+	for (int i = 0; i < NR_OPS; i++) {
+		live_begin();
+		hold(true);
+		op_start(&ops[i]);
+		EXPECT(unit_wait_until(op_waits, (void *)1, 5000));
+		/* A reader who comes now: the new address, or nothing. */
+		EXPECT_EQ(live(), ops[i].fn == op_shift);
+		let_go();
+		unit_thread_join(ops[i].thread);
+		live_end();
+	}
+}
+
+static void both(void)
+{
+	for (int i = 0; i < NR_TAKERS; i++)
+		for (int j = 0; j < NR_TAKERS; j++) {
+			if (i == j && ops[i].fn != op_unmap)
+				continue;
+			unit_log("%s, then %s\n", ops[i].name, ops[j].name);
+			live_begin();
+			hold(true);
+			op_start(&ops[i]);
+			EXPECT(unit_wait_until(op_waits, (void *)1, 5000));
+			if (i != j) {
+				op_start(&ops[j]);
+				unit_wait_until(op_waits_or_done, &ops[j], 50);
+				let_go();
+				unit_thread_join(ops[j].thread);
+			} else {
+				struct op again = ops[i];
+
+				op_start(&again);
+				EXPECT(unit_wait_until(op_waits, (void *)2,
+						       5000));
+				let_go();
+				unit_thread_join(again.thread);
+			}
+			unit_thread_join(ops[i].thread);
+			live_end();
+		}
+}
+
+TEST_RT(live_both, "live: an operation waits for readers that another waits for")
+{
+	both();
+}
+
+PLANTED(d_taken, "design: readers that another waits for are not waited for", "returned with a reader inside|used after invalidate_start had returned|use-after-poison|ThreadSanitizer: data race")
+{
+	unit_mutants.taken_unheard = true;
+	both();
+}
+
+TEST_RT(live_stranger, "live: nobody waits for a CPU that never read a cache")
+{
+	live_begin();
+	EXPECT(live());
+	hold(false);
+	op_unmap();
+	EXPECT_EQ(refresh(gpc, 8), 0);
+	op_move();
+	kvm_gpc_deactivate(gpc);
+	EXPECT_EQ(unit_cpu_waits(), 0);
+	EXPECT(unit_cpu_calls() >= 3);
+	let_go();
+	live_end();
+}
+
+TEST_RT(live_no_call, "live: no CPU is called for what takes no cache from a reader")
+{
+	unsigned long calls;
+
+	live_begin();
+	EXPECT(live());
+	calls = unit_cpu_calls();
+	unit_mm_zap(w.mm, FREE_HVA, FREE_HVA + 64 * PAGE_SIZE);
+	unit_mm_zap(w.mm, GPC_UADDR + PAGE_SIZE, GPC_UADDR + 9 * PAGE_SIZE);
+	unit_slots_touch(w.kvm);
+	unit_slot_set(w.kvm, 0, SLOT_GFN, SLOT_PAGES, SLOT_HVA,
+		      KVM_MEM_LOG_DIRTY_PAGES);
+	EXPECT_EQ(refresh(gpc, 8), 0);
+	EXPECT(live());
+	EXPECT_EQ(unit_cpu_calls(), calls);
+
+	/* Once, and not again for a cache that nobody can be reading. */
+	op_unmap();
+	EXPECT_EQ(unit_cpu_calls(), calls + 1);
+	op_unmap();
+	EXPECT_EQ(refresh(gpc, 8), 0);
+	EXPECT_EQ(unit_cpu_calls(), calls + 1);
+	op_unmap();
+	kvm_gpc_deactivate(gpc);
+	EXPECT_EQ(unit_cpu_calls(), calls + 2);
+	live_end();
+}
+
+TEST(live_registered, "live: a CPU announces itself once per word that remembers it")
+{
+	unsigned long rmw, flags;
+	int cpu = -1, other = -1;
+
+	live_begin();
+	local_irq_save(flags);
+	rmw = unit_ops[UNIT_RMW];
+	EXPECT(kvm_gpc_reader(w.kvm, &cpu));
+	EXPECT(unit_ops[UNIT_RMW] > rmw);
+	EXPECT_EQ(cpu, current->slot);
+	rmw = unit_ops[UNIT_RMW];
+	for (int i = 0; i < 100; i++)
+		EXPECT(kvm_gpc_reader(w.kvm, &cpu) && kvm_gpc_live(gpc));
+	EXPECT(kvm_gpc_reader(w.kvm, &other));
+	EXPECT_EQ(unit_ops[UNIT_RMW], rmw);
+	local_irq_restore(flags);
+	live_end();
+}
+
+static void no_more_reader(struct kvm *kvm)
+{
+	unsigned long flags;
+	int cpu = -1;
+
+	kvm_gpc_deactivate(gpc);
+	local_irq_save(flags);
+	EXPECT(!kvm_gpc_reader(kvm, &cpu));
+	local_irq_restore(flags);
+	EXPECT_EQ(cpu, -1);
+	kvm_gpc_quiesce(kvm);
+}
+
+TEST(live_no_manager, "live: nothing is to be read, nor waited for, once the caches are gone")
+{
+	live_begin();
+	unit_vm_destroy(w.kvm, no_more_reader);
+	unit_mm_destroy(w.mm);
+	free(gpc);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One event at a time: where it goes, and where it waits. */
+#include "xen_world.h"
+
+static int send(int vcpu_id, u32 port)
+{
+	return xen_event_send(w.kvm, kvm_get_vcpu_by_id(w.kvm, vcpu_id), vcpu_id,
+			      port);
+}
+
+/* As before an entry. */
+static void run_vcpu(int i)
+{
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(w.kvm, i);
+	int idx = srcu_read_lock(&w.kvm->srcu);
+
+	kvm_xen_inject_pending_events(vcpu);
+	srcu_read_unlock(&w.kvm->srcu, idx);
+}
+
+static bool delivered(void *port)
+{
+	bool there;
+
+	/* It may be gone again, but not while nobody but us takes it away. */
+	there = unit_mm_page(w.mm, SHINFO_HVA) &&
+		guest_bit(guest_pending((unsigned long)port),
+			  (unsigned long)port);
+
+	return there;
+}
+
+static void expect_delivered(unsigned long port)
+{
+	EXPECT(unit_wait_until(delivered, (void *)port, 5000));
+}
+
+static void basics(bool wide)
+{
+	u32 max = wide ? 4096 : 1024;
+
+	xen_begin(2, wide);
+	for (u32 port = 1; port < max; port += port < 70 ? 1 : 97) {
+		int i = port % 2;
+		unsigned long kicks = unit_vcpu_kicks(kvm_get_vcpu(w.kvm, i));
+		bool told = guest_told(i, port);
+
+		EXPECT_EQ(send(i, port), 1);
+		EXPECT(delivered((void *)(unsigned long)port));
+		EXPECT(guest_told(i, port));
+		EXPECT_EQ(*(u8 *)guest_vi(i), 1);
+		/* A vCPU that knows of the word is not woken again. */
+		EXPECT_EQ(unit_vcpu_kicks(kvm_get_vcpu(w.kvm, i)),
+			  kicks + !told);
+		EXPECT_EQ(send(i, port), 0);
+		EXPECT_EQ(unit_vcpu_kicks(kvm_get_vcpu(w.kvm, i)),
+			  kicks + !told);
+	}
+	EXPECT_EQ(send(0, max), -EINVAL);
+	EXPECT_EQ(send(0, 4096), -EINVAL);
+	EXPECT_EQ(xen_event_send(w.kvm, NULL, KVM_MAX_VCPU_IDS, 1), -EINVAL);
+	xen_end();
+}
+
+TEST(xen_send, "xen: events: pending, selector, flag and one kick; then coalesced")
+{
+	basics(true);
+	basics(false);
+}
+
+TEST(xen_send_masked, "xen: events: a masked port is pending and tells nobody; unmasking does")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	*guest_mask(5) = 1 << 5;
+	EXPECT_EQ(send(0, 5), -ENOTCONN);
+	EXPECT(delivered((void *)5ul) && !guest_told(0, 5));
+	/* Without the vCPU nothing is done. */
+	EXPECT_EQ(xen_event_unmask(w.kvm, NULL, 5), -EWOULDBLOCK);
+	EXPECT_EQ(*guest_mask(5), 1 << 5);
+	EXPECT_EQ(xen_event_unmask(w.kvm, vcpu, 5), 0);
+	EXPECT_EQ(*guest_mask(5), 0);
+	EXPECT(guest_told(0, 5));
+	/* A port that is not pending, and one that is not masked. */
+	*guest_mask(6) = 1 << 6;
+	EXPECT_EQ(xen_event_unmask(w.kvm, NULL, 6), 0);
+	EXPECT_EQ(xen_event_unmask(w.kvm, vcpu, 6), 0);
+	EXPECT_EQ(*guest_mask(6), 0);
+	xen_end();
+}
+
+TEST(xen_send_cost, "xen: events: a delivery takes no lock and looks up nothing")
+{
+	unsigned long rmw;
+
+	xen_begin(1, true);
+	EXPECT_EQ(send(0, 1), 1);
+	rmw = unit_ops[UNIT_RMW];
+	for (u32 port = 2; port < 60; port++)
+		EXPECT_EQ(send(0, port), 1);
+	EXPECT_EQ(unit_ops[UNIT_RMW], rmw);
+	for (int op = UNIT_LOCK_RAW; op <= UNIT_LOCK_MUTEX; op++) {
+		unsigned long before = unit_ops[op];
+
+		EXPECT_EQ(send(0, 60 + op), 1);
+		EXPECT_EQ(unit_ops[op], before);
+	}
+	xen_end();
+}
+
+TEST(xen_latch, "xen: events: latched without shared_info, delivered by whoever comes first")
+{
+	/* By the vCPU, once it can be; by the worker, when the page comes. */
+	for (int by_vcpu = 0; by_vcpu < 2; by_vcpu++) {
+		xen_begin(1, true);
+		shinfo_set(false);
+		EXPECT_EQ(send(0, 77), 1);
+		EXPECT_EQ(send(0, 78), 1);
+		EXPECT(READ_ONCE(xen_vcpu(kvm_get_vcpu(w.kvm, 0))->todo) &
+		       XEN_TODO_LATCH);
+		run_vcpu(0);
+		EXPECT(!guest_told(0, 77));
+		if (by_vcpu) {
+			EXPECT_EQ(activate(&xen_vm(w.kvm)->shinfo, SHINFO_GPA,
+					   PAGE_SIZE), 0);
+			xen_vcpu_wake(kvm_get_vcpu(w.kvm, 0), XEN_TODO_LATCH);
+			run_vcpu(0);
+		} else {
+			shinfo_set(true);
+		}
+		expect_delivered(77);
+		expect_delivered(78);
+		EXPECT(guest_told(0, 77));
+		EXPECT_EQ(atomic_long_read(&xen_events(w.kvm)->stats.flushed),
+			  2);
+		xen_end();
+	}
+}
+
+TEST(xen_latch_unmapped, "xen: events: a page that was unmapped is brought back for what is latched")
+{
+	xen_begin(1, true);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	expect_delivered(9);
+	xen_end();
+}
+
+TEST(xen_latch_vcpu, "xen: events: for a vCPU that comes later")
+{
+	xen_begin(1, true);
+	EXPECT_EQ(send(1, 9), 1);
+	run_vcpu(0);
+	EXPECT(!delivered((void *)9ul));
+	vcpu_info_set(unit_vcpu_create(w.kvm, 1), true);
+	run_vcpu(1);
+	expect_delivered(9);
+	EXPECT(guest_told(1, 9) && !guest_told(0, 9));
+	xen_end();
+}
+
+TEST(xen_latch_reset, "xen: events: a reset forgets what is latched")
+{
+	xen_begin(1, true);
+	shinfo_set(false);
+	EXPECT_EQ(send(0, 9), 1);
+	xen_events_reset(w.kvm);
+	shinfo_set(true);
+	run_vcpu(0);
+	EXPECT_EQ(send(0, 10), 1);
+	EXPECT(!delivered((void *)9ul));
+	xen_end();
+}
+
+TEST(xen_parked, "xen: events: parked without vcpu_info, injected by the vCPU")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(2, true);
+	vcpu = kvm_get_vcpu(w.kvm, 1);
+	vcpu_info_set(vcpu, false);
+	EXPECT_EQ(send(1, 64), 1);
+	EXPECT_EQ(send(1, 4095), 1);
+	EXPECT(delivered((void *)64ul));
+	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 1ul << 63 | 2);
+	run_vcpu(1);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 1ul << 63 | 2);
+	vcpu_info_set(vcpu, true);
+	EXPECT(kvm_xen_has_pending_events(vcpu));
+	run_vcpu(1);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 0);
+	EXPECT(guest_told(1, 64) && guest_told(1, 4095));
+	EXPECT_EQ(*(u8 *)guest_vi(1), 1);
+	xen_end();
+}
+
+TEST(xen_parked_vector, "xen: events: a vCPU with a vector of its own is interrupted, once told")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, false);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	xen_vcpu(vcpu)->upcall_vector = 0x31;
+	EXPECT_EQ(send(0, 3), 1);
+	EXPECT(unit_vcpu_take_irq(vcpu));
+	EXPECT_EQ(send(0, 4), 1);
+	EXPECT(!unit_vcpu_take_irq(vcpu));
+	unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
+	EXPECT_EQ(send(0, 40), 1);
+	EXPECT(!unit_vcpu_take_irq(vcpu));
+	run_vcpu(0);
+	EXPECT(unit_vcpu_take_irq(vcpu));
+	EXPECT(guest_told(0, 40));
+	xen_end();
+}
+
+TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, perhaps, then no")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	EXPECT_EQ(send(0, 3), 1);
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	*(u8 *)guest_vi(0) = 0;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	/* Not to be seen from where nobody may sleep; to be had where one may. */
+	unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
+	preempt_disable();
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	preempt_enable();
+	current->asleep = true;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	current->asleep = false;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	/* A page that cannot be had must not keep a vCPU awake. */
+	unit_slot_mark_invalid(w.kvm, 0);
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	current->asleep = true;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	current->asleep = false;
+	unit_slot_set(w.kvm, 0, SLOT_GFN, SLOT_PAGES, SLOT_HVA, 0);
+	xen_end();
+}
+
+PLANTED(m_work, "rig: work that nobody does; what is latched stays", "expected: unit_wait_until(delivered")
+{
+	unit_mutants.work_lost = true;
+	xen_begin(1, true);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	expect_delivered(9);
+}

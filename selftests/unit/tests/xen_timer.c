@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Guest time, and what is due at it. */
+#include "xen_world.h"
+#include "arch/x86/kvm/xen/time.h"
+#include "arch/x86/kvm/xen/timer.h"
+#include "rig/hrtimer.h"
+
+#define PORT	33
+
+static struct kvm_vcpu *vcpu;
+
+/* Guest time is CLOCK_MONOTONIC less a second; a tick of the TSC is 2 ns. */
+static void timer_begin(void)
+{
+	struct pvclock_vcpu_time_info *hv;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	hv = &vcpu->arch.hv_clock;
+	w.kvm->arch.use_master_clock = true;
+	unit_tsc = 500000000;
+	unit_time_set(1000000000);
+	hv->tsc_timestamp = unit_tsc;
+	hv->tsc_to_system_mul = 1u << 31;
+	hv->tsc_shift = 2;
+	hv->system_time = 0;
+	WRITE_ONCE(xen_vcpu(vcpu)->timer_port, PORT);
+}
+
+static void time_goes(u64 ns)
+{
+	unit_tsc += ns / 2;
+	unit_time_set(ktime_get() + ns);
+}
+
+static bool came(void)
+{
+	u32 *word = guest_pending(PORT);
+	bool was = guest_bit(word, PORT);
+
+	*word = 0;
+
+	return was;
+}
+
+TEST(xen_time_now, "xen: time: computed as the guest does, from its own parameters")
+{
+	ktime_t mono;
+
+	timer_begin();
+	vcpu->arch.hv_clock.system_time = 5;
+	EXPECT_EQ(xen_guest_time(vcpu, &mono), 5);
+	EXPECT_EQ(mono, 1000000000);
+	time_goes(1000);
+	EXPECT_EQ(xen_guest_time(vcpu, NULL), 1005);
+	xen_clock_note(vcpu);
+	time_goes(1000);
+	EXPECT_EQ(xen_clock_read(vcpu), xen_guest_time(vcpu, NULL));
+	/* A guest that sets its TSC back must not fly off. */
+	unit_tsc = 10;
+	unit_clock_ns = 4711;
+	EXPECT_EQ(xen_guest_time(vcpu, NULL), 4711);
+	EXPECT_EQ(xen_clock_read(vcpu), 4711);
+	xen_end();
+}
+
+TEST(xen_time_to_ktime, "xen: time: any time that a guest may ask for has its place, or is past")
+{
+	ktime_t when;
+
+	timer_begin();
+	time_goes(1000);
+	EXPECT(!xen_guest_time_to_ktime(vcpu, 0, &when));
+	EXPECT(!xen_guest_time_to_ktime(vcpu, 1000, &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, 1001, &when));
+	EXPECT_EQ(when, 1000001001);
+	EXPECT(xen_guest_time_to_ktime(vcpu, S64_MAX, &when));
+	EXPECT_EQ(when, KTIME_MAX);
+	EXPECT(xen_guest_time_to_ktime(vcpu, 1ull << 63, &when));
+	EXPECT_EQ(when, KTIME_MAX);
+	EXPECT(xen_guest_time_to_ktime(vcpu, ~0ull, &when));
+	EXPECT_EQ(when, KTIME_MAX);
+	xen_end();
+}
+
+TEST(xen_timer_once, "xen: timer: fires once, at its time and not before; what is past, at once")
+{
+	timer_begin();
+	xen_timer_start(vcpu, 5000);
+	time_goes(4999);
+	EXPECT(!came());
+	EXPECT_EQ(xen_timer_get(vcpu), 5000);
+	time_goes(1);
+	EXPECT(came());
+	EXPECT_EQ(xen_timer_get(vcpu), 0);
+	time_goes(100000);
+	EXPECT(!came());
+	xen_timer_start(vcpu, 5000);
+	EXPECT(came());
+	EXPECT_EQ(xen_timer_get(vcpu), 0);
+	xen_timer_start(vcpu, ~0ull);
+	EXPECT_EQ(xen_timer_get(vcpu), ~0ull);
+	time_goes(1ull << 40);
+	EXPECT(!came());
+	xen_timer_stop(vcpu);
+	EXPECT_EQ(xen_timer_get(vcpu), 0);
+	/* Without shared_info the tick is latched. */
+	shinfo_set(false);
+	xen_timer_start(vcpu, xen_guest_time(vcpu, NULL) + 10);
+	time_goes(10);
+	EXPECT(test_bit(PORT, xen_events(w.kvm)->latched));
+	xen_end();
+}
+
+TEST(xen_timer_periodic, "xen: timer: a period's missed ticks are one; too short a period is none")
+{
+	timer_begin();
+	EXPECT_EQ(xen_periodic_start(vcpu, 999999), -EINVAL);
+	EXPECT_EQ(xen_periodic_start(vcpu, 1ull << 62), -EINVAL);
+	EXPECT_EQ(xen_periodic_start(vcpu, ~0ull), -EINVAL);
+	EXPECT_EQ(xen_periodic_get(vcpu), 0);
+	EXPECT_EQ(xen_periodic_start(vcpu, 1000000), 0);
+	EXPECT_EQ(xen_periodic_get(vcpu), 1000000);
+	for (int i = 0; i < 3; i++) {
+		time_goes(999999);
+		EXPECT(!came());
+		time_goes(1);
+		EXPECT(came());
+	}
+	time_goes(7500000);
+	EXPECT(came());
+	time_goes(499999);
+	EXPECT(!came());
+	time_goes(1);
+	EXPECT(came());
+	EXPECT_EQ(xen_periodic_start(vcpu, (1ull << 62) - 1), 0);
+	time_goes(1ull << 40);
+	EXPECT(!came());
+	xen_periodic_stop(vcpu);
+	EXPECT_EQ(xen_periodic_get(vcpu), 0);
+	time_goes(1ull << 40);
+	EXPECT(!came());
+	xen_end();
+}
+
+static bool stop;
+
+static void clock_main(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		unit_time_set(ktime_get() + 500);
+		unit_relax();
+	}
+}
+
+TEST(xen_timer_race, "xen: timer: read while it fires, either it is armed or the event is there")
+{
+	uint64_t end, rnd = unit_seed;
+	struct unit_thread *t;
+	unsigned long fired = 0;
+
+	timer_begin();
+	/* The guest's own clock stands still: only the timer's goes. */
+	t = unit_thread_start("clock", NULL, clock_main, NULL);
+	end = unit_now_ns() + unit_race_ms * 1000000ull;
+	while (unit_now_ns() < end) {
+		u64 expires = 1 + unit_rand(&rnd) % 2000;
+
+		xen_timer_start(vcpu, expires);
+		for (;;) {
+			u64 got = xen_timer_get(vcpu);
+
+			if (!got)
+				break;
+			EXPECT_EQ(got, expires);
+		}
+		EXPECT(came());
+		fired++;
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	unit_thread_join(t);
+	EXPECT(fired > 20);
+	xen_end();
+}
