@@ -83,14 +83,16 @@ TEST_F(attr, shinfo_bad_addresses_are_refused)
 	EXPECT_EQ(-EFAULT, xvm_shinfo_gfn(&self->vm, RO_GPA / XVM_PAGE));
 }
 
-/* What could not be looked up yet is remembered, and used once it is there. */
+/* What could be looked up once is remembered, and used when it is there again. */
 TEST_F(attr, shinfo_becomes_live_with_its_slot)
 {
 	uint64_t gfn = UNMAPPED_GPA / XVM_PAGE;
 	struct xvm_mem late;
 
 	xvm_mem_create(&late, 1);
-	EXPECT_EQ(-EFAULT, xvm_shinfo_gfn(&self->vm, gfn));
+	xvm_slot(&self->vm, 2, 0, UNMAPPED_GPA, XVM_PAGE, late.map);
+	EXPECT_EQ(0, xvm_shinfo_gfn(&self->vm, gfn));
+	xvm_slot(&self->vm, 2, 0, 0, 0, NULL);
 	EXPECT_EQ(gfn, xvm_get_shinfo_gfn(&self->vm));
 	EXPECT_EQ(-EFAULT, xvm_send(&self->vm, PORT, 0));
 	xvm_slot(&self->vm, 2, 0, UNMAPPED_GPA, XVM_PAGE, late.map);

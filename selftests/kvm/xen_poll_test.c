@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * SCHEDOP_poll: a vCPU that sleeps for an event.
+ *
+ * Affected: guests with paravirtual spinlocks, and the host operations that must
+ * not wait for such a guest. Tried: poll for ports that fire and for ports that do
+ * not, masked and not, for this vCPU and for another. A right system wakes every
+ * vCPU that polls a port, takes the timeout for a point in system time, and lets
+ * nobody wait for a sleeper.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "caller.h"
+#include "xvm.h"
+
+#define SLOT		0
+#define OTHER_SLOT	5
+#define OTHER_GPA	0x100000
+#define SHINFO_PAGE	1
+#define INFO_PAGE	2	/* two of them */
+#define ARG_PAGE	4	/* two */
+#define CODE_PAGE	6
+#define NPAGES		8
+#define PORT		77
+#define NEVER		78
+#define MS		1000000ULL
+
+struct poll_arg {
+	uint32_t ports;
+	uint32_t nr;
+	uint64_t timeout;
+	uint32_t port[8];
+} __attribute__((packed));
+
+FIXTURE(poll) {
+	struct xvm vm;
+	struct xvm_mem mem;
+	struct caller cpu[2];
+	uint8_t *shinfo;
+};
+
+FIXTURE_SETUP(poll)
+{
+	int i;
+
+	xvm_mem_create(&self->mem, NPAGES);
+	self->shinfo = self->mem.witness + SHINFO_PAGE * XVM_PAGE;
+	xvm_create(&self->vm, true);
+	xvm_slot(&self->vm, SLOT, 0, 0, NPAGES * XVM_PAGE, self->mem.map);
+	ASSERT_EQ(0, xvm_shinfo_gfn(&self->vm, SHINFO_PAGE));
+	for (i = 0; i < 2; i++) {
+		caller_create(&self->cpu[i], &self->vm, i, CODE_PAGE * XVM_PAGE,
+			      self->mem.map + CODE_PAGE * XVM_PAGE);
+		ASSERT_EQ(0, xvm_cpu_attr(&self->vm, i,
+					  KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+					  (INFO_PAGE + i) * XVM_PAGE));
+	}
+}
+
+FIXTURE_TEARDOWN(poll)
+{
+	xvm_destroy(&self->vm);
+}
+
+static uint64_t guest_ns(struct xvm *vm)
+{
+	struct kvm_clock_data clock = {};
+
+	if (ioctl(vm->fd, KVM_GET_CLOCK, &clock))
+		xvm_die("KVM_GET_CLOCK");
+	return clock.clock;
+}
+
+static struct poll_arg *arg_of(FIXTURE_DATA(poll) *self, int cpu)
+{
+	return (void *)(self->mem.map + (ARG_PAGE + cpu) * XVM_PAGE);
+}
+
+/* Prepare a poll of one port, until @timeout of guest time or for ever. */
+static void prepare(FIXTURE_DATA(poll) *self, int cpu, uint32_t port,
+		    uint64_t timeout)
+{
+	uint32_t gpa = (ARG_PAGE + cpu) * XVM_PAGE;
+	struct poll_arg *arg = arg_of(self, cpu);
+
+	arg->ports = gpa + offsetof(struct poll_arg, port);
+	arg->nr = 1;
+	arg->timeout = timeout;
+	arg->port[0] = port;
+	caller_set(&self->cpu[cpu], HYPERVISOR_SCHED_OP, SCHEDOP_POLL, gpa, 0);
+}
+
+static void mask(FIXTURE_DATA(poll) *self, uint32_t port)
+{
+	self->shinfo[XEN_SHINFO_MASK + port / 8] |= 1 << port % 8;
+}
+
+struct sleeper {
+	pthread_t thread;
+	struct caller *caller;
+	int r;			/* what caller_go() said */
+	int done;		/* atomic */
+};
+
+static void *sleep_thread(void *arg)
+{
+	struct sleeper *s = arg;
+
+	s->r = caller_go(s->caller);
+	__atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static bool is_done(struct sleeper *s, int ms)
+{
+	uint64_t end = xvm_now_ns() + ms * MS;
+
+	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
+		if (xvm_now_ns() > end)
+			return false;
+		xvm_sleep_ms(1);
+	}
+	return true;
+}
+
+static void start(struct sleeper *s, struct caller *caller)
+{
+	memset(s, 0, sizeof(*s));
+	s->caller = caller;
+	if (pthread_create(&s->thread, NULL, sleep_thread, s))
+		xvm_die("pthread_create");
+	xvm_sleep_ms(50);
+}
+
+static void nothing(int sig)
+{
+}
+
+/* Ends a poll that nothing else ends: KVM_RUN returns with EINTR. */
+static void interrupt(struct sleeper *s)
+{
+	struct sigaction sa = { .sa_handler = nothing };
+
+	sigaction(SIGUSR1, &sa, NULL);
+	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
+		pthread_kill(s->thread, SIGUSR1);
+		xvm_sleep_ms(5);
+	}
+	pthread_join(s->thread, NULL);
+}
+
+TEST_F(poll, pending_port_returns_at_once)
+{
+	struct sleeper s;
+
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
+	prepare(self, 0, PORT, 0);
+	start(&s, &self->cpu[0]);
+	EXPECT_TRUE(is_done(&s, 1000));
+	interrupt(&s);
+	EXPECT_EQ(0, s.r);
+	EXPECT_EQ(0, caller_result(&self->cpu[0]));
+}
+
+TEST_F(poll, event_of_another_vcpu_wakes)
+{
+	struct sleeper s;
+
+	prepare(self, 0, PORT, 0);
+	start(&s, &self->cpu[0]);
+	EXPECT_FALSE(is_done(&s, 50));
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 1));
+	EXPECT_TRUE(is_done(&s, 1000));
+	interrupt(&s);
+	EXPECT_EQ(0, s.r);
+}
+
+TEST_F(poll, masked_event_of_another_vcpu_wakes)
+{
+	struct sleeper s;
+
+	mask(self, PORT);
+	prepare(self, 0, PORT, 0);
+	start(&s, &self->cpu[0]);
+	EXPECT_FALSE(is_done(&s, 50));
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 1));
+	EXPECT_TRUE(is_done(&s, 1000));
+	interrupt(&s);
+	EXPECT_EQ(0, s.r);
+}
+
+TEST_F(poll, every_vcpu_that_polls_wakes)
+{
+	struct sleeper s[2];
+	int i;
+
+	mask(self, PORT);
+	for (i = 0; i < 2; i++) {
+		prepare(self, i, PORT, 0);
+		start(&s[i], &self->cpu[i]);
+	}
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
+	for (i = 0; i < 2; i++)
+		EXPECT_TRUE(is_done(&s[i], 1000));
+	for (i = 0; i < 2; i++) {
+		interrupt(&s[i]);
+		EXPECT_EQ(0, s[i].r);
+	}
+}
+
+/* A point in system time; a relative one of the same number is far away. */
+TEST_F(poll, timeout_is_a_point_in_time)
+{
+	uint64_t began, took;
+	struct sleeper s;
+
+	/* So that a deadline and a duration are not the same. */
+	xvm_sleep_ms(500);
+	prepare(self, 0, NEVER, guest_ns(&self->vm) + 100 * MS);
+	began = xvm_now_ns();
+	start(&s, &self->cpu[0]);
+	EXPECT_TRUE(is_done(&s, 400));
+	took = xvm_now_ns() - began;
+	interrupt(&s);
+	EXPECT_EQ(0, s.r);
+	EXPECT_LE(90 * MS, took);
+}
+
+TEST_F(poll, timeout_that_is_past_returns_at_once)
+{
+	struct sleeper s;
+
+	xvm_sleep_ms(100);
+	prepare(self, 0, NEVER, 50 * MS);
+	start(&s, &self->cpu[0]);
+	EXPECT_TRUE(is_done(&s, 30));
+	interrupt(&s);
+	EXPECT_EQ(0, s.r);
+}
+
+/* The VMM's memory slots must not wait for a guest that waits for ever. */
+TEST_F(poll, memory_slots_do_not_wait_for_a_sleeper)
+{
+	uint8_t *other = xvm_anon(1);
+	uint64_t began, took;
+	struct sleeper s;
+
+	prepare(self, 0, NEVER, guest_ns(&self->vm) + 3000 * MS);
+	start(&s, &self->cpu[0]);
+	began = xvm_now_ns();
+	xvm_slot(&self->vm, OTHER_SLOT, 0, OTHER_GPA, XVM_PAGE, other);
+	took = xvm_now_ns() - began;
+	EXPECT_GT(1000 * MS, took);
+	interrupt(&s);
+}
+
+TEST_F(poll, bad_arguments)
+{
+	struct poll_arg *arg = arg_of(self, 0);
+	uint32_t gpa = ARG_PAGE * XVM_PAGE;
+
+	prepare(self, 0, 4096, 0);
+	EXPECT_EQ(-EINVAL, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+				       SCHEDOP_POLL, gpa, 0));
+	prepare(self, 0, PORT, 0);
+	arg->nr = 129;
+	EXPECT_EQ(-EINVAL, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+				       SCHEDOP_POLL, gpa, 0));
+	arg->nr = UINT32_MAX;
+	EXPECT_EQ(-EINVAL, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+				       SCHEDOP_POLL, gpa, 0));
+	arg->nr = 1;
+	arg->ports = 0x40000000;
+	EXPECT_EQ(-EFAULT, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+				       SCHEDOP_POLL, gpa, 0));
+	EXPECT_EQ(-EFAULT, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+				       SCHEDOP_POLL, 0x40000000, 0));
+}
+
+TEST_HARNESS_MAIN
