@@ -173,6 +173,7 @@ TEST_F(event, survivor_comes_once)
 	take_away(self, variant->away);
 	for (i = 0; i < 5; i++)
 		xvm_signal(fd);
+	xvm_sleep_ms(50);
 	bring_back(self, variant->away);
 	ASSERT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
 	memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
