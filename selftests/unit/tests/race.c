@@ -506,7 +506,8 @@ TEST(race_overflow, "race: more ranges in flight than are listed")
 	race_run(&(struct race){ .zappers = 4, .readers = 2, .refreshers = 2,
 				 .storm_of_ranges = true,
 				 .ms = unit_race_ms }, &r);
-	EXPECT(r.zaps > 20 && r.gups > 20);
+	/* More than the caches' first; how many is the machine's load. */
+	EXPECT(r.zaps > 20 && r.gups > NR_CACHES);
 }
 
 TEST(race_release, "race: the address space goes under everything's feet")
