@@ -128,7 +128,7 @@ def parse(argv):
     p.add_argument("--out", default="build/host", metavar="DIR")
     p.add_argument("--timeout", type=int, metavar="SEC")
     p.add_argument("--boot-timeout", type=int, metavar="SEC")
-    p.add_argument("--mode", default="auto", 
+    p.add_argument("--mode", default="auto",
                    choices=["auto", *qemu.MODES, *bochs.MODES])
     p.add_argument("--seed", type=int,
                    help="another seed is another interleaving (icount)")

@@ -4,8 +4,14 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "xvm.h"
+
+bool probe_two_cpus(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN) >= 2;
+}
 
 int probe_open(void)
 {

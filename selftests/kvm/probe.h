@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include "probe/kvm_xen_probe.h"
 
@@ -17,15 +16,8 @@ int probe_open(void);
 /* Counts @tid from now on, or every task of this address space if it is 0. */
 void probe_count(int probe, pid_t tid);
 uint64_t probe_calls(int probe, enum kvm_xen_probe_fn fn);
-/*
- * A held task keeps its CPU, so only another CPU can use the time. For the tests
- * that hold one; needs the harness.
- */
-#define PROBE_NEEDS_TWO_CPUS()						\
-	do {								\
-		if (sysconf(_SC_NPROCESSORS_ONLN) < 2)			\
-			SKIP(return, "a held task needs a CPU of its own"); \
-	} while (0)
+/* A held task keeps its CPU: are there others, for what is to be done meanwhile? */
+bool probe_two_cpus(void);
 
 /* Holds @tid (0: whoever comes first) when it returns from @fn. */
 void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms);

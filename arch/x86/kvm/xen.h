@@ -40,7 +40,7 @@ void kvm_xen_update_tsc_info(struct kvm_vcpu *vcpu);
 int kvm_xen_set_evtchn_fast(struct kvm_xen_evtchn *xe, struct kvm *kvm);
 int kvm_xen_setup_evtchn(struct kvm *kvm,
 			 struct kvm_kernel_irq_routing_entry *e,
-			 const struct kvm_irq_routing_entry *ue);
+			 const struct kvm_irq_routing_entry *asked);
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt);
 void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen);

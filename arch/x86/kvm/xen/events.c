@@ -512,7 +512,7 @@ static int xen_evtchn_set_irq(struct kvm_kernel_irq_routing_entry *e,
  * kvm_xen_setup_evtchn - make a routing entry of type KVM_IRQ_ROUTING_XEN_EVTCHN
  * @kvm: the VM
  * @e: the entry
- * @ue: what the VMM asked for
+ * @asked: what the VMM asked for
  *
  * Neither port nor vCPU need exist yet: routes are restored in any order.
  *
@@ -521,18 +521,18 @@ static int xen_evtchn_set_irq(struct kvm_kernel_irq_routing_entry *e,
  */
 int kvm_xen_setup_evtchn(struct kvm *kvm,
 			 struct kvm_kernel_irq_routing_entry *e,
-			 const struct kvm_irq_routing_entry *ue)
+			 const struct kvm_irq_routing_entry *asked)
 {
 	struct kvm_vcpu *vcpu;
 
-	if (ue->u.xen_evtchn.priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	if (asked->u.xen_evtchn.priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
 		return -EINVAL;
 
-	e->xen_evtchn.port = ue->u.xen_evtchn.port;
-	e->xen_evtchn.vcpu_id = ue->u.xen_evtchn.vcpu;
-	vcpu = kvm_get_vcpu_by_id(kvm, ue->u.xen_evtchn.vcpu);
+	e->xen_evtchn.port = asked->u.xen_evtchn.port;
+	e->xen_evtchn.vcpu_id = asked->u.xen_evtchn.vcpu;
+	vcpu = kvm_get_vcpu_by_id(kvm, asked->u.xen_evtchn.vcpu);
 	e->xen_evtchn.vcpu_idx = vcpu ? vcpu->vcpu_idx : -1;
-	e->xen_evtchn.priority = ue->u.xen_evtchn.priority;
+	e->xen_evtchn.priority = asked->u.xen_evtchn.priority;
 	e->set = xen_evtchn_set_irq;
 
 	return xen_events_make(kvm);

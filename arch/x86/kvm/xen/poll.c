@@ -93,8 +93,8 @@ static void xen_poll_begin(struct kvm_vcpu *vcpu, int port)
 
 	WRITE_ONCE(xen_vcpu(vcpu)->poll_port, port);
 	set_bit(vcpu->vcpu_idx, xv->poll_mask);
-	/* Full barrier: pairs with the locked operation before xen_poll_wake(). */
 	atomic_inc(&xv->pollers);
+	/* Pairs with the locked operation that comes before xen_poll_wake(). */
 	smp_mb__after_atomic();
 }
 

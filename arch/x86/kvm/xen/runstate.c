@@ -125,6 +125,7 @@ static bool xen_area_write(struct kvm_vcpu *vcpu)
 		}
 		xen_area_copy(&area, image, len);
 		if (mark) {
+			/* As above. */
 			smp_wmb();
 			WRITE_ONCE(*mark, image[entry + 7] &
 					  ~(XEN_RUNSTATE_UPDATE >> 56));

@@ -18,16 +18,18 @@ struct xen_periodic;
  * struct xen_vm - Xen state of a VM
  * @lock: serialises the writers of everything here; taken inside vcpu->mutex,
  *	outside kvm->srcu
- * @version: what XENVER_version answers, 0 to let the VMM answer
- * @long_mode: the guest's structures are the 64-bit ones. Read once, without a
- *	lock, by whoever uses it
+ * @version: what XENVER_version answers, 0 to let the VMM answer; read without a
+ *	lock
+ * @long_mode: the guest's structures are the 64-bit ones. Read without a lock, and
+ *	once, by whoever uses it
  * @runstate_update_flag: run state is marked while it is being changed
  * @upcall_vector: VM-wide upcall vector or 0; read without a lock
- * @shinfo: the shared_info page
- * @events: latch and outbound ports; made once, with release semantics, before
+ * @shinfo: the shared_info page; its place is protected by @lock, its page read
+ *	without any
+ * @events: latch and outbound ports. Written once, with release semantics, before
  *	anything can send an event; gone with the VM
  * @accel: hypercalls the VMM has left to us, KVM_XEN_ACCEL_*; read without a lock
- * @pollers: number of bits in @poll_mask, so that it need not be searched
+ * @pollers: number of bits in @poll_mask, so that it need not be searched. Atomic
  * @poll_mask: vCPUs, by index, that sleep in SCHEDOP_poll. Atomic
  */
 struct xen_vm {

@@ -94,6 +94,9 @@ int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 {
 	int r = xen_peek_upcall(vcpu);
 
+	/* Below it is told apart who may sleep and who may not. */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_PREEMPT_COUNT));
+
 	if (likely(r >= 0))
 		return r;
 
@@ -101,7 +104,7 @@ int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 		return 0;
 
 	/* "Yes" brings the task to where it can look for itself. */
-	if (in_atomic() || irqs_disabled() || !task_is_running(current))
+	if (!preemptible() || !task_is_running(current))
 		return 1;
 
 	if (xen_refresh_vcpu_info(vcpu))

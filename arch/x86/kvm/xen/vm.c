@@ -67,6 +67,7 @@ static int xen_write_wall_clock(struct kvm *kvm)
 		WRITE_ONCE(wc->nsec, do_div(ns, NSEC_PER_SEC));
 		WRITE_ONCE(wc->sec, (u32)ns);
 		WRITE_ONCE(*sec_hi, ns >> 32);
+		/* As above. */
 		smp_wmb();
 		WRITE_ONCE(wc->version, version + 1);
 		r = 0;

@@ -12,5 +12,6 @@
 #define in_hardirq()		(current->hardirq != 0)
 #define in_task()		(!in_hardirq())
 #define in_atomic()		(current->preempt != 0)
+#define preemptible()		(!in_atomic() && !in_hardirq() && !current->irqs_off)
 
 #endif
