@@ -32,21 +32,33 @@
 /* How long a poll sleeps while shared_info cannot be reached. */
 #define XEN_POLL_BLIND_NS	(1 * NSEC_PER_MSEC)
 
-void __xen_poll_wake(struct kvm *kvm, u32 port)
+/* Wake who polls @port; everybody who polls, if that is XEN_POLL_ANY. */
+static void xen_wake_pollers(struct kvm *kvm, int port)
 {
-	struct xen_vm *xv = xen_vm(kvm);
+	unsigned int word, bit, words;
 	struct kvm_vcpu *vcpu;
-	unsigned int i;
+	unsigned long mask;
 	int polled;
 
-	for_each_set_bit(i, xv->poll_mask, KVM_MAX_VCPUS) {
-		vcpu = kvm_get_vcpu(kvm, i);
-		if (!vcpu)
-			continue;
-		polled = READ_ONCE(xen_vcpu(vcpu)->poll_port);
-		if (polled == XEN_POLL_ANY || polled == (int)port)
-			xen_vcpu_wake(vcpu, 0);
+	words = BITS_TO_LONGS(atomic_read(&kvm->online_vcpus));
+	for (word = 0; word < words; word++) {
+		/* Who comes or goes now looks, or has looked, for itself. */
+		mask = READ_ONCE(xen_vm(kvm)->poll_mask[word]);
+		for_each_set_bit(bit, &mask, BITS_PER_LONG) {
+			vcpu = kvm_get_vcpu(kvm, word * BITS_PER_LONG + bit);
+			if (!vcpu)
+				continue;
+			polled = READ_ONCE(xen_vcpu(vcpu)->poll_port);
+			if (port == XEN_POLL_ANY || polled == XEN_POLL_ANY ||
+			    polled == port)
+				xen_vcpu_wake(vcpu, 0);
+		}
 	}
+}
+
+void __xen_poll_wake(struct kvm *kvm, u32 port)
+{
+	xen_wake_pollers(kvm, port);
 }
 
 /**
@@ -57,14 +69,7 @@ void __xen_poll_wake(struct kvm *kvm, u32 port)
  */
 void xen_poll_wake_all(struct kvm *kvm)
 {
-	struct kvm_vcpu *vcpu;
-	unsigned int i;
-
-	for_each_set_bit(i, xen_vm(kvm)->poll_mask, KVM_MAX_VCPUS) {
-		vcpu = kvm_get_vcpu(kvm, i);
-		if (vcpu)
-			xen_vcpu_wake(vcpu, 0);
-	}
+	xen_wake_pollers(kvm, XEN_POLL_ANY);
 }
 
 /**

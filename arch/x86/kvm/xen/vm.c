@@ -107,6 +107,21 @@ void xen_mark_dirty(struct gfn_to_pfn_cache *gpc)
 		mark_page_dirty(gpc->kvm, gpa_to_gfn(gpc->gpa));
 }
 
+/* Where a cache points; a refresh may be writing it. Return: whether it is active. */
+static bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa,
+			  unsigned long *hva)
+{
+	bool active;
+
+	read_lock_irq(&gpc->lock);
+	active = gpc->active;
+	*gpa = gpc->gpa;
+	*hva = gpc->uhva;
+	read_unlock_irq(&gpc->lock);
+
+	return active;
+}
+
 /**
  * xen_gpc_set - point a cache at what an attribute says, or nowhere
  * @gpc: the cache
@@ -122,11 +137,12 @@ void xen_mark_dirty(struct gfn_to_pfn_cache *gpc)
 int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
 		unsigned long len)
 {
-	bool was_active = gpc->active;
-	unsigned long old_hva = gpc->uhva;
-	gpa_t old_gpa = gpc->gpa;
+	unsigned long old_hva;
+	bool was_active;
+	gpa_t old_gpa;
 	int r;
 
+	was_active = xen_gpc_where(gpc, &old_gpa, &old_hva);
 	if (gpa != INVALID_GPA) {
 		r = kvm_gpc_activate(gpc, gpa, len);
 	} else if (hva) {
@@ -382,6 +398,8 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	struct xen_events *ev = xen_events(kvm);
 	struct xen_vm *xv = xen_vm(kvm);
 	int r = 0, idx;
+	unsigned long hva;
+	gpa_t gpa;
 
 	idx = srcu_read_lock(&kvm->srcu);
 	xen_events_finish(kvm);
@@ -397,13 +415,15 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		break;
 	case KVM_XEN_ATTR_TYPE_SHARED_INFO:
 		data->u.shared_info.gfn = KVM_XEN_INVALID_GFN;
-		if (xv->shinfo.active && !kvm_is_error_gpa(xv->shinfo.gpa))
-			data->u.shared_info.gfn = gpa_to_gfn(xv->shinfo.gpa);
+		if (xen_gpc_where(&xv->shinfo, &gpa, &hva) &&
+		    !kvm_is_error_gpa(gpa))
+			data->u.shared_info.gfn = gpa_to_gfn(gpa);
 		break;
 	case KVM_XEN_ATTR_TYPE_SHARED_INFO_HVA:
 		data->u.shared_info.hva = 0;
-		if (xv->shinfo.active && kvm_is_error_gpa(xv->shinfo.gpa))
-			data->u.shared_info.hva = xv->shinfo.uhva;
+		if (xen_gpc_where(&xv->shinfo, &gpa, &hva) &&
+		    kvm_is_error_gpa(gpa))
+			data->u.shared_info.hva = hva;
 		break;
 	case KVM_XEN_ATTR_TYPE_UPCALL_VECTOR:
 		data->u.vector = xv->upcall_vector;
