@@ -9,8 +9,6 @@
 #include <sys/mman.h>
 
 #define DONE_PORT	0x80
-#define TSS_GPA		0xfffbd000UL	/* three pages, for CPUs that need them */
-#define CR0_PE		1UL
 
 /* The CPU's hypercall, then out %al,$0x80, and for ever after that. */
 static uint8_t code[] = { 0x0f, 0x01, 0xc1, 0xe6, DONE_PORT, 0xeb, 0xfe };
@@ -31,45 +29,11 @@ static bool cpu_is_amd(void)
 	return amd;
 }
 
-static void set_segment(struct kvm_segment *s, unsigned int type)
-{
-	*s = (struct kvm_segment){
-		.limit = 0xffffffff,
-		.selector = 8,
-		.type = type,
-		.present = 1,
-		.db = 1,
-		.s = 1,
-		.g = 1,
-	};
-}
-
 void caller_create(struct caller *c, struct xvm *vm, unsigned int id,
 		   uint32_t gpa, uint8_t *map)
 {
-	/* All but the first would wait for an INIT. */
-	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
-	struct kvm_sregs sregs;
-
 	*c = (struct caller){ .vm = vm, .id = id, .gpa = gpa };
-	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_GPA))
-		xvm_die("KVM_SET_TSS_ADDR");
-	xvm_add_cpu(vm, id);
-	vm->run[id] = mmap(NULL, XVM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   vm->cpu[id], 0);
-	if (vm->run[id] == MAP_FAILED)
-		xvm_die("kvm_run");
-	if (ioctl(vm->cpu[id], KVM_GET_SREGS, &sregs))
-		xvm_die("KVM_GET_SREGS");
-	set_segment(&sregs.cs, 11);
-	set_segment(&sregs.ds, 3);
-	set_segment(&sregs.es, 3);
-	set_segment(&sregs.ss, 3);
-	sregs.cr0 |= CR0_PE;
-	if (ioctl(vm->cpu[id], KVM_SET_SREGS, &sregs))
-		xvm_die("KVM_SET_SREGS");
-	if (ioctl(vm->cpu[id], KVM_SET_MP_STATE, &runnable))
-		xvm_die("KVM_SET_MP_STATE");
+	xvm_add_flat_cpu(vm, id);
 	if (cpu_is_amd())
 		code[CODE_VENDOR] = VMMCALL_BYTE;
 	memcpy(map, code, sizeof(code));

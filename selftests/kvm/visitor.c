@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #define DONE_PORT	0x80
-#define TSS_GPA		0xfffbd000UL	/* three pages, for CPUs that need them */
-#define CR0_PE		1UL
 #define CODE_SIZE	32
 
 /*
@@ -30,41 +28,11 @@ static const uint8_t code[][CODE_SIZE] = {
 	[VISIT_NONE] = { 0x0f, 0xa2, 0xe6, DONE_PORT, 0xeb, 0xfe },
 };
 
-static void set_segment(struct kvm_segment *s, unsigned int type)
-{
-	*s = (struct kvm_segment){
-		.limit = 0xffffffff,
-		.selector = 8,
-		.type = type,
-		.present = 1,
-		.db = 1,
-		.s = 1,
-		.g = 1,
-	};
-}
-
 void visitor_create(struct visitor *v, struct xvm *vm, unsigned int id,
 		    uint32_t gpa, uint8_t *map)
 {
-	struct kvm_sregs sregs;
-
 	*v = (struct visitor){ .vm = vm, .id = id, .gpa = gpa, .map = map };
-	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_GPA))
-		xvm_die("KVM_SET_TSS_ADDR");
-	xvm_add_cpu(vm, id);
-	vm->run[id] = mmap(NULL, XVM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
-			   vm->cpu[id], 0);
-	if (vm->run[id] == MAP_FAILED)
-		xvm_die("kvm_run");
-	if (ioctl(vm->cpu[id], KVM_GET_SREGS, &sregs))
-		xvm_die("KVM_GET_SREGS");
-	set_segment(&sregs.cs, 11);
-	set_segment(&sregs.ds, 3);
-	set_segment(&sregs.es, 3);
-	set_segment(&sregs.ss, 3);
-	sregs.cr0 |= CR0_PE;
-	if (ioctl(vm->cpu[id], KVM_SET_SREGS, &sregs))
-		xvm_die("KVM_SET_SREGS");
+	xvm_add_flat_cpu(vm, id);
 	memcpy(map, code, sizeof(code));
 	v->stats = ioctl(vm->cpu[id], KVM_GET_STATS_FD, NULL);
 	v->vm_stats = ioctl(vm->fd, KVM_GET_STATS_FD, NULL);

@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define TSS_GPA		0xfffbd000UL	/* three pages, for CPUs that need them */
+#define CR0_PE		1UL
 #define XEN_HYPERCALL_MSR	0x40000200
 #define XVM_FDS_MAX		8
 
@@ -99,6 +101,45 @@ void xvm_add_cpu(struct xvm *vm, unsigned int id)
 	vm->cpu[id] = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)id);
 	if (vm->cpu[id] < 0)
 		xvm_die("KVM_CREATE_VCPU %u", id);
+}
+
+static void set_segment(struct kvm_segment *s, unsigned int type)
+{
+	*s = (struct kvm_segment){
+		.limit = 0xffffffff,
+		.selector = 8,
+		.type = type,
+		.present = 1,
+		.db = 1,
+		.s = 1,
+		.g = 1,
+	};
+}
+
+void xvm_add_flat_cpu(struct xvm *vm, unsigned int id)
+{
+	/* All but the first would wait for an INIT. */
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct kvm_sregs sregs;
+
+	/* Once for a VM. */
+	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_GPA) && errno != EEXIST)
+		xvm_die("KVM_SET_TSS_ADDR");
+	xvm_add_cpu(vm, id);
+	vm->run[id] = mmap(NULL, XVM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			   vm->cpu[id], 0);
+	if (vm->run[id] == MAP_FAILED)
+		xvm_die("kvm_run");
+	if (ioctl(vm->cpu[id], KVM_GET_SREGS, &sregs))
+		xvm_die("KVM_GET_SREGS");
+	set_segment(&sregs.cs, 11);
+	set_segment(&sregs.ds, 3);
+	set_segment(&sregs.es, 3);
+	set_segment(&sregs.ss, 3);
+	sregs.cr0 |= CR0_PE;
+	if (ioctl(vm->cpu[id], KVM_SET_SREGS, &sregs) ||
+	    ioctl(vm->cpu[id], KVM_SET_MP_STATE, &runnable))
+		xvm_die("flat mode of vCPU %u", id);
 }
 
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,

@@ -55,6 +55,8 @@ __xvm_die(const char *file, int line, const char *fmt, ...);
 void xvm_create(struct xvm *vm, bool irqchip);
 void xvm_destroy(struct xvm *vm);
 void xvm_add_cpu(struct xvm *vm, unsigned int id);
+/* One that is ready to run, in flat 32-bit mode without paging. */
+void xvm_add_flat_cpu(struct xvm *vm, unsigned int id);
 void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 	      uint64_t gpa, uint64_t size, void *hva);
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
