@@ -166,7 +166,7 @@ TEST_F_TIMEOUT(fault, xen_hvm_config, SECONDS)
 		}
 		close(fd);
 	}
-	EXPECT_EQ(0, f->points) TH_LOG("it takes memory now");
+	EXPECT_LE(1, f->points);
 }
 
 /* The areas: one test for each, of first use, of a move, of a refresh. */
@@ -387,9 +387,7 @@ TEST_F_TIMEOUT(area, refreshed, SECONDS)
 		if (r) {
 			ASSERT_TRUE(f->hit);
 			ASSERT_TRUE(is_answer(r)) TH_LOG("errno %d", -r);
-			if (is_shinfo(variant))
-				ASSERT_FALSE(written(self, HERE));
-			/* Told that it was not delivered, so it is sent again. */
+			/* It follows by itself; sent again it is the same. */
 			ASSERT_EQ(0, use(self, variant));
 			ASSERT_TRUE(written(self, HERE));
 		} else if (is_shinfo(variant)) {
@@ -466,18 +464,34 @@ TEST_F_TIMEOUT(fault, evtchn_register, SECONDS)
 	EXPECT_LE(1, f->points);
 }
 
-/* What takes nothing cannot be refused. */
-TEST_F_TIMEOUT(fault, evtchn_update_and_deassign_need_no_memory, SECONDS)
+TEST_F_TIMEOUT(fault, evtchn_update, SECONDS)
 {
 	struct fault *f = &self->f;
+	int r;
 
 	xvm_add_cpu(&self->vm, 0);
 	xvm_add_cpu(&self->vm, 1);
 	ASSERT_EQ(0, evtchn(&self->vm, 0, PORT, 0));
-	while (fault_next(f))
-		ASSERT_EQ(0, FAULTED(f, evtchn(&self->vm, KVM_XEN_EVTCHN_UPDATE,
-					       PORT, 1)));
-	f->nth = 0;
+	while (fault_next(f)) {
+		r = FAULTED(f, evtchn(&self->vm, KVM_XEN_EVTCHN_UPDATE, PORT,
+				      1));
+		if (r) {
+			ASSERT_TRUE(f->hit);
+			ASSERT_EQ(-ENOMEM, r);
+			ASSERT_EQ(0, evtchn(&self->vm, KVM_XEN_EVTCHN_UPDATE,
+					    PORT, 1));
+		}
+	}
+	EXPECT_LE(1, f->points);
+}
+
+/* What takes nothing cannot be refused. */
+TEST_F_TIMEOUT(fault, evtchn_deassign_needs_no_memory, SECONDS)
+{
+	struct fault *f = &self->f;
+
+	xvm_add_cpu(&self->vm, 0);
+	ASSERT_EQ(0, evtchn(&self->vm, 0, PORT, 0));
 	while (fault_next(f)) {
 		ASSERT_EQ(0, FAULTED(f, evtchn(&self->vm,
 					       KVM_XEN_EVTCHN_DEASSIGN, PORT,
@@ -487,33 +501,23 @@ TEST_F_TIMEOUT(fault, evtchn_update_and_deassign_need_no_memory, SECONDS)
 	EXPECT_EQ(0, f->points);
 }
 
-TEST_F_TIMEOUT(fault, evtchn_reset, SECONDS)
+TEST_F_TIMEOUT(fault, evtchn_reset_needs_no_memory, SECONDS)
 {
 	struct fault *f = &self->f;
 	unsigned int i;
-	int r;
 
 	xvm_add_cpu(&self->vm, 0);
 	while (fault_next(f)) {
 		for (i = 0; i < 8; i++)
 			ASSERT_EQ(0, evtchn(&self->vm, 0, PORT + i, 0));
-		r = FAULTED(f, evtchn(&self->vm, KVM_XEN_EVTCHN_RESET, 0, 0));
-		if (r) {
-			ASSERT_TRUE(f->hit);
-			ASSERT_EQ(-ENOMEM, r);
-			/* All or nothing. */
-			for (i = 0; i < 8; i++)
-				ASSERT_EQ(-EEXIST, evtchn(&self->vm, 0,
-							  PORT + i, 0));
-			ASSERT_EQ(0, evtchn(&self->vm, KVM_XEN_EVTCHN_RESET, 0,
-					    0));
-		}
+		ASSERT_EQ(0, FAULTED(f, evtchn(&self->vm, KVM_XEN_EVTCHN_RESET,
+					       0, 0)));
 		for (i = 0; i < 8; i++)
 			ASSERT_EQ(-ENOENT, evtchn(&self->vm,
 						  KVM_XEN_EVTCHN_DEASSIGN,
 						  PORT + i, 0));
 	}
-	EXPECT_LE(1, f->points);
+	EXPECT_EQ(0, f->points);
 }
 
 /* Lines: the routing table, and eventfds on it. */
@@ -992,10 +996,11 @@ TEST_F_TIMEOUT(fault, page_that_cannot_be_mapped, SECONDS)
 		SKIP(return, "the modules have no gpc_map_pfn() that may fail");
 	EXPECT_EQ(-EFAULT, xvm_shinfo_gfn(&self->vm, THERE));
 	EXPECT_TRUE(fault_function_end("gpc_map_pfn"));
-	EXPECT_EQ(THERE, xvm_get_shinfo_gfn(&self->vm));
+	/* What worked before goes on working. */
+	EXPECT_EQ(HERE, xvm_get_shinfo_gfn(&self->vm));
 	EXPECT_EQ(0, xvm_send(&self->vm, PORT, 0));
-	EXPECT_TRUE(xvm_pending(self->mem.witness + THERE * XVM_PAGE, PORT));
-	EXPECT_FALSE(xvm_pending(self->mem.witness + HERE * XVM_PAGE, PORT));
+	EXPECT_TRUE(xvm_pending(self->mem.witness + HERE * XVM_PAGE, PORT));
+	EXPECT_FALSE(xvm_pending(self->mem.witness + THERE * XVM_PAGE, PORT));
 }
 
 TEST_F_TIMEOUT(fault, page_that_cannot_be_indexed, SECONDS)
@@ -1006,10 +1011,11 @@ TEST_F_TIMEOUT(fault, page_that_cannot_be_indexed, SECONDS)
 		SKIP(return, "the modules have no gpc_index_insert() that may fail");
 	EXPECT_EQ(-ENOMEM, xvm_shinfo_gfn(&self->vm, THERE));
 	EXPECT_TRUE(fault_function_end("gpc_index_insert"));
-	EXPECT_EQ(THERE, xvm_get_shinfo_gfn(&self->vm));
+	/* What worked before goes on working. */
+	EXPECT_EQ(HERE, xvm_get_shinfo_gfn(&self->vm));
 	EXPECT_EQ(0, xvm_send(&self->vm, PORT, 0));
-	EXPECT_TRUE(xvm_pending(self->mem.witness + THERE * XVM_PAGE, PORT));
-	EXPECT_FALSE(xvm_pending(self->mem.witness + HERE * XVM_PAGE, PORT));
+	EXPECT_TRUE(xvm_pending(self->mem.witness + HERE * XVM_PAGE, PORT));
+	EXPECT_FALSE(xvm_pending(self->mem.witness + THERE * XVM_PAGE, PORT));
 }
 
 /* Last: all that came before ended in a process that is gone. */
