@@ -65,7 +65,7 @@ help:
 	@echo 'make clean     remove what was built; the Debian root and kernels stay'
 	@echo 'make distclean remove everything in build/'
 	@echo
-	@echo 'HOST=amd       the emulated host (run, shell, guest, test): $(hosts)'
+	@echo 'HOST=amd       the emulated host (run, shell, guest, test, stress): $(hosts)'
 	@echo 'STOCK=1        the modules of the distribution instead (run, shell, test)'
 	@echo 'REFRESH=1      ask the package mirrors now, not once a day'
 	@echo 'V=1            show the commands of a build'

@@ -17,7 +17,7 @@ struct xen_periodic;
 /**
  * struct xen_vm - Xen state of a VM
  * @lock: serialises the writers of everything here; taken inside vcpu->mutex,
- *	outside kvm->srcu
+ *	on either side of kvm->srcu: nobody waits for its grace period under this
  * @version: what XENVER_version answers, 0 to let the VMM answer; read without a
  *	lock
  * @long_mode: the guest's structures are the 64-bit ones. Read without a lock, and

@@ -15,22 +15,17 @@
 #define KVM_MAX_VCPU_IDS	(4 * KVM_MAX_VCPUS)
 
 struct kvm_xen {
-	struct mutex xen_lock;
-	u32 xen_version;
-	bool long_mode;
-	bool runstate_update_flag;
+	struct mutex lock;
+	u32 version;
+	bool flag[2];
 	u8 upcall_vector;
-	struct gfn_to_pfn_cache shinfo_cache;
+	struct gfn_to_pfn_cache shinfo;
 	unsigned long rest[KVM_MAX_VCPUS / 64 + 8];
 };
 
 struct kvm_vcpu_xen {
-	u64 hypercall_rip;
-	u32 current_runstate;
-	u8 upcall_vector;
-	struct gfn_to_pfn_cache vcpu_info_cache;
-	struct gfn_to_pfn_cache vcpu_time_info_cache;
-	struct gfn_to_pfn_cache areas[2];
+	u64 head[2];
+	struct gfn_to_pfn_cache vcpu_info_cache, vcpu_time_info_cache, areas[2];
 	unsigned long rest[64];
 	int cpuid;
 };

@@ -87,10 +87,8 @@ struct kvm_vcpu {
 };
 
 struct kvm_xen_evtchn {
-	u32 port;
-	u32 vcpu_id;
+	u32 port, vcpu_id, priority;
 	int vcpu_idx;
-	u32 priority;
 };
 
 struct kvm_kernel_irq_routing_entry {
