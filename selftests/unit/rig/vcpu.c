@@ -54,7 +54,7 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	kvm_gpc_init(&x->time_info, kvm);
 	kvm_gpc_init(&x->runstate_area, kvm);
 	kvm_gpc_init(&x->runstate_rest, kvm);
-	if (kvm->arch.xen.shinfo_cache.kvm)
+	if (kvm->arch.xen.shinfo.kvm)
 		x->todo = XEN_TODO_LATCH;
 	kvm->vcpus[vcpu->vcpu_idx] = vcpu;
 	__atomic_store_n(&kvm->nr_vcpus, vcpu->vcpu_idx + 1, __ATOMIC_RELEASE);
