@@ -100,7 +100,8 @@ BUILD_STRESS = r"""
 make --no-print-directory -C selftests/stress OUT=$out/ours HDRS=$hdrs
 """
 BUILD_PROGRAMS = HEADERS + BUILD_STRESS + r"""
-LDFLAGS=-static EXTRA_CFLAGS=-g0 make -s -k -j$(nproc) ARCH=x86_64 \
+# Without a target it would make them all.
+[ $# -eq 0 ] || LDFLAGS=-static EXTRA_CFLAGS=-g0 make -s -k -j$(nproc) ARCH=x86_64 \
     -C $src/tools/testing/selftests/kvm OUTPUT=$out/upstream \
     KHDR_INCLUDES="-isystem $hdrs" "$@"
 make --no-print-directory -C selftests/kvm OUT=$out/ours KSRC=$src HDRS=$hdrs \
