@@ -9,8 +9,6 @@
  * nobody wait for a sleeper.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -101,115 +99,61 @@ static void mask(FIXTURE_DATA(poll) *self, uint32_t port)
 	self->shinfo[XEN_SHINFO_MASK + port / 8] |= 1 << port % 8;
 }
 
-struct sleeper {
-	pthread_t thread;
-	struct caller *caller;
-	int r;			/* what caller_go() said */
-	int done;		/* atomic */
-};
-
-static void *sleep_thread(void *arg)
-{
-	struct sleeper *s = arg;
-
-	s->r = caller_go(s->caller);
-	__atomic_store_n(&s->done, 1, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static bool is_done(struct sleeper *s, int ms)
-{
-	uint64_t end = xvm_now_ns() + ms * MS;
-
-	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
-		if (xvm_now_ns() > end)
-			return false;
-		xvm_sleep_ms(1);
-	}
-	return true;
-}
-
-static void start(struct sleeper *s, struct caller *caller)
-{
-	memset(s, 0, sizeof(*s));
-	s->caller = caller;
-	if (pthread_create(&s->thread, NULL, sleep_thread, s))
-		xvm_die("pthread_create");
-	xvm_sleep_ms(50);
-}
-
-static void nothing(int sig)
-{
-}
-
-/* Ends a poll that nothing else ends: KVM_RUN returns with EINTR. */
-static void interrupt(struct sleeper *s)
-{
-	struct sigaction sa = { .sa_handler = nothing };
-
-	sigaction(SIGUSR1, &sa, NULL);
-	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
-		pthread_kill(s->thread, SIGUSR1);
-		xvm_sleep_ms(5);
-	}
-	pthread_join(s->thread, NULL);
-}
-
 TEST_F(poll, pending_port_returns_at_once)
 {
-	struct sleeper s;
+	struct caller_thread s;
 
 	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
 	prepare(self, 0, PORT, 0);
-	start(&s, &self->cpu[0]);
-	EXPECT_TRUE(is_done(&s, 1000));
-	interrupt(&s);
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_TRUE(caller_is_done(&s, 1000));
+	caller_end(&s);
 	EXPECT_EQ(0, s.r);
 	EXPECT_EQ(0, caller_result(&self->cpu[0]));
 }
 
 TEST_F(poll, event_of_another_vcpu_wakes)
 {
-	struct sleeper s;
+	struct caller_thread s;
 
 	prepare(self, 0, PORT, 0);
-	start(&s, &self->cpu[0]);
-	EXPECT_FALSE(is_done(&s, 50));
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_FALSE(caller_is_done(&s, 50));
 	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 1));
-	EXPECT_TRUE(is_done(&s, 1000));
-	interrupt(&s);
+	EXPECT_TRUE(caller_is_done(&s, 1000));
+	caller_end(&s);
 	EXPECT_EQ(0, s.r);
 }
 
 TEST_F(poll, masked_event_of_another_vcpu_wakes)
 {
-	struct sleeper s;
+	struct caller_thread s;
 
 	mask(self, PORT);
 	prepare(self, 0, PORT, 0);
-	start(&s, &self->cpu[0]);
-	EXPECT_FALSE(is_done(&s, 50));
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_FALSE(caller_is_done(&s, 50));
 	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 1));
-	EXPECT_TRUE(is_done(&s, 1000));
-	interrupt(&s);
+	EXPECT_TRUE(caller_is_done(&s, 1000));
+	caller_end(&s);
 	EXPECT_EQ(0, s.r);
 }
 
 TEST_F(poll, every_vcpu_that_polls_wakes)
 {
-	struct sleeper s[2];
+	struct caller_thread s[2];
 	int i;
 
 	mask(self, PORT);
 	for (i = 0; i < 2; i++) {
 		prepare(self, i, PORT, 0);
-		start(&s[i], &self->cpu[i]);
+		caller_start(&s[i], &self->cpu[i]);
 	}
 	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
 	for (i = 0; i < 2; i++)
-		EXPECT_TRUE(is_done(&s[i], 1000));
+		EXPECT_TRUE(caller_is_done(&s[i], 1000));
 	for (i = 0; i < 2; i++) {
-		interrupt(&s[i]);
+		caller_end(&s[i]);
 		EXPECT_EQ(0, s[i].r);
 	}
 }
@@ -218,29 +162,29 @@ TEST_F(poll, every_vcpu_that_polls_wakes)
 TEST_F(poll, timeout_is_a_point_in_time)
 {
 	uint64_t began, took;
-	struct sleeper s;
+	struct caller_thread s;
 
 	/* So that a deadline and a duration are not the same. */
 	xvm_sleep_ms(500);
 	prepare(self, 0, NEVER, guest_ns(&self->vm) + 100 * MS);
 	began = xvm_now_ns();
-	start(&s, &self->cpu[0]);
-	EXPECT_TRUE(is_done(&s, 400));
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_TRUE(caller_is_done(&s, 400));
 	took = xvm_now_ns() - began;
-	interrupt(&s);
+	caller_end(&s);
 	EXPECT_EQ(0, s.r);
 	EXPECT_LE(90 * MS, took);
 }
 
 TEST_F(poll, timeout_that_is_past_returns_at_once)
 {
-	struct sleeper s;
+	struct caller_thread s;
 
 	xvm_sleep_ms(100);
 	prepare(self, 0, NEVER, 50 * MS);
-	start(&s, &self->cpu[0]);
-	EXPECT_TRUE(is_done(&s, 30));
-	interrupt(&s);
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_TRUE(caller_is_done(&s, 30));
+	caller_end(&s);
 	EXPECT_EQ(0, s.r);
 }
 
@@ -249,15 +193,15 @@ TEST_F(poll, memory_slots_do_not_wait_for_a_sleeper)
 {
 	uint8_t *other = xvm_anon(1);
 	uint64_t began, took;
-	struct sleeper s;
+	struct caller_thread s;
 
 	prepare(self, 0, NEVER, guest_ns(&self->vm) + 3000 * MS);
-	start(&s, &self->cpu[0]);
+	caller_start(&s, &self->cpu[0]);
 	began = xvm_now_ns();
 	xvm_slot(&self->vm, OTHER_SLOT, 0, OTHER_GPA, XVM_PAGE, other);
 	took = xvm_now_ns() - began;
 	EXPECT_GT(1000 * MS, took);
-	interrupt(&s);
+	caller_end(&s);
 }
 
 TEST_F(poll, bad_arguments)

@@ -292,10 +292,27 @@ static bool xen_get_runstate(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 	return true;
 }
 
-static bool xen_vcpu_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
+/* As in Xen a vCPU that was reset is down until it is started. */
+static bool xen_is_up(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 {
 	struct kvm_vcpu *other;
+	int state;
 
+	if (!xen_accel(vcpu, KVM_XEN_ACCEL_IS_UP) || !lapic_in_kernel(vcpu))
+		return false;
+	other = xen_vcpu_by_xen_id(vcpu->kvm, h->arg[1]);
+	if (!other)
+		return false;
+
+	state = READ_ONCE(other->arch.mp_state);
+	h->result = state != KVM_MP_STATE_UNINITIALIZED &&
+		    state != KVM_MP_STATE_INIT_RECEIVED;
+
+	return true;
+}
+
+static bool xen_vcpu_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
+{
 	/* As in xen_sched_op(); the vCPU's number too. */
 	switch ((u32)h->arg[0]) {
 	case VCPUOP_set_singleshot_timer:
@@ -303,20 +320,14 @@ static bool xen_vcpu_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 		return xen_timer_op(vcpu, h);
 	case VCPUOP_set_periodic_timer:
 	case VCPUOP_stop_periodic_timer:
+		/* That of another vCPU may be set too, but not from here. */
 		return xen_accel(vcpu, KVM_XEN_ACCEL_PERIODIC) &&
+		       (u32)h->arg[1] == xen_vcpu(vcpu)->vcpu_id &&
 		       xen_timer_op(vcpu, h);
 	case VCPUOP_get_runstate_info:
 		return xen_get_runstate(vcpu, h);
 	case VCPUOP_is_up:
-		if (!xen_accel(vcpu, KVM_XEN_ACCEL_IS_UP) ||
-		    !lapic_in_kernel(vcpu))
-			return false;
-		other = xen_vcpu_by_xen_id(vcpu->kvm, h->arg[1]);
-		if (!other)
-			return false;
-		h->result = READ_ONCE(other->arch.mp_state) !=
-			    KVM_MP_STATE_UNINITIALIZED;
-		return true;
+		return xen_is_up(vcpu, h);
 	default:
 		return false;
 	}

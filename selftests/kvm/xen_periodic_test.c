@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The periodic timer of a vCPU, kept by KVM.
+ *
+ * Affected: guests that tick (other than Linux), and the VMM that would have to
+ * wake for each of their ticks. Tried: start, change and stop it by hypercall and by
+ * attribute, with periods that are too short or too long, and carry it over to
+ * another VM. A right system ticks by the clock, not by when it got round to it,
+ * and says what Xen says.
+ */
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "kselftest_harness.h"
+#include "calls.h"
+
+#define PORT		33
+#define MS		1000000ULL
+#define PERIOD		(5 * MS)
+#define TICKS		100
+#define SHORTEST	(1 * MS)	/* Xen's limits */
+#define LONGEST		(UINT64_MAX >> 2)
+
+FIXTURE(periodic) {
+	struct calls c;
+};
+
+FIXTURE_VARIANT(periodic) {
+	bool wide;
+};
+
+FIXTURE_VARIANT_ADD(periodic, narrow) {
+};
+
+FIXTURE_VARIANT_ADD(periodic, wide) {
+	.wide = true,
+};
+
+/* A timer's port is set with the one-shot timer, which is left alone here. */
+static void set_port(struct calls *c)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_TIMER,
+		.u.timer.port = PORT,
+		.u.timer.priority = XVM_PRIO,
+	};
+
+	if (ioctl(c->vm.cpu[0], KVM_XEN_VCPU_SET_ATTR, &attr))
+		xvm_die("the timer's port");
+}
+
+FIXTURE_SETUP(periodic)
+{
+	calls_create(&self->c, variant->wide);
+	ASSERT_EQ(0, calls_accel(&self->c, KVM_XEN_ACCEL_PERIODIC));
+	set_port(&self->c);
+}
+
+FIXTURE_TEARDOWN(periodic)
+{
+	calls_destroy(&self->c);
+}
+
+static int64_t set_period(struct calls *c, uint64_t ns)
+{
+	*(uint64_t *)calls_arg(c, 0) = ns;
+	return calls_make(c, 0, HYPERVISOR_VCPU_OP, VCPUOP_SET_PERIODIC, 0,
+			  calls_arg_gpa(0));
+}
+
+static int64_t stop(struct calls *c)
+{
+	return calls_make(c, 0, HYPERVISOR_VCPU_OP, VCPUOP_STOP_PERIODIC, 0, 0);
+}
+
+static uint64_t period_of(struct calls *c)
+{
+	uint64_t ns;
+
+	if (xvm_get_cpu_attr(&c->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, &ns))
+		xvm_die("X_PERIODIC");
+	return ns;
+}
+
+/* The guest takes notice of an event. Returns when, 0 if none comes. */
+static uint64_t take_tick(struct calls *c)
+{
+	uint8_t *byte = c->shinfo + XEN_SHINFO_PENDING + PORT / 8;
+	uint64_t now, end = xvm_now_ns() + 1000 * MS;
+
+	do {
+		now = xvm_now_ns();
+		if (now > end)
+			return 0;
+	} while (!xvm_pending(c->shinfo, PORT));
+	__atomic_fetch_and(byte, ~(1 << PORT % 8), __ATOMIC_SEQ_CST);
+	return now;
+}
+
+static bool ticks(struct calls *c)
+{
+	/* The first may have been on its way. */
+	return take_tick(c) && take_tick(c);
+}
+
+/*
+ * Each tick is when it should be, counted from the first: what one is late by is
+ * not added to the next.
+ */
+TEST_F(periodic, ticks_by_the_clock)
+{
+	struct calls *c = &self->c;
+	uint64_t first, last = 0;
+	int i;
+
+	ASSERT_EQ(0, set_period(c, PERIOD));
+	first = take_tick(c);
+	ASSERT_NE(0, first);
+	for (i = 0; i < TICKS; i++) {
+		last = take_tick(c);
+		ASSERT_NE(0, last);
+	}
+	fprintf(stderr, "# %d ticks took %llu ns\n", TICKS,
+		(unsigned long long)(last - first));
+	EXPECT_LE(TICKS * PERIOD - PERIOD / 4, last - first);
+	EXPECT_GE(TICKS * PERIOD + PERIOD / 4, last - first);
+}
+
+TEST_F(periodic, first_tick_is_a_period_away)
+{
+	struct calls *c = &self->c;
+	uint64_t begin = xvm_now_ns(), tick;
+
+	ASSERT_EQ(0, set_period(c, 20 * MS));
+	tick = take_tick(c);
+	ASSERT_NE(0, tick);
+	EXPECT_LE(begin + 20 * MS, tick);
+	EXPECT_GE(begin + 30 * MS, tick);
+}
+
+TEST_F(periodic, stops)
+{
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, set_period(c, PERIOD));
+	ASSERT_TRUE(ticks(c));
+	ASSERT_EQ(0, stop(c));
+	c->shinfo[XEN_SHINFO_PENDING + PORT / 8] = 0;
+	xvm_sleep_ms(30);
+	EXPECT_FALSE(xvm_pending(c->shinfo, PORT));
+	EXPECT_EQ(0, period_of(c));
+	/* To stop what has stopped is right. */
+	EXPECT_EQ(0, stop(c));
+}
+
+TEST_F(periodic, period_has_limits)
+{
+	struct calls *c = &self->c;
+
+	EXPECT_EQ(-EINVAL, set_period(c, 0));
+	EXPECT_EQ(-EINVAL, set_period(c, SHORTEST - 1));
+	EXPECT_EQ(-EINVAL, set_period(c, LONGEST + 1));
+	EXPECT_EQ(-EINVAL, set_period(c, UINT64_MAX));
+	EXPECT_EQ(0, period_of(c));
+	EXPECT_EQ(0, set_period(c, LONGEST));
+	EXPECT_EQ(LONGEST, period_of(c));
+	EXPECT_EQ(0, set_period(c, SHORTEST));
+	EXPECT_EQ(SHORTEST, period_of(c));
+	EXPECT_TRUE(ticks(c));
+	/* A wrong one leaves the right one. */
+	EXPECT_EQ(-EINVAL, set_period(c, 1));
+	EXPECT_EQ(-EFAULT, calls_make(c, 0, HYPERVISOR_VCPU_OP,
+				      VCPUOP_SET_PERIODIC, 0, CALLS_BAD));
+	EXPECT_EQ(SHORTEST, period_of(c));
+	EXPECT_TRUE(ticks(c));
+}
+
+/* Xen lets a vCPU set another's; from here that cannot be done. */
+TEST_F(periodic, of_another_vcpu_is_the_vmms)
+{
+	struct calls *c = &self->c;
+
+	*(uint64_t *)calls_arg(c, 0) = PERIOD;
+	EXPECT_TRUE(calls_to_vmm(c, 0, HYPERVISOR_VCPU_OP, VCPUOP_SET_PERIODIC,
+				 1, calls_arg_gpa(0)));
+	EXPECT_TRUE(calls_to_vmm(c, 0, HYPERVISOR_VCPU_OP, VCPUOP_STOP_PERIODIC,
+				 1, 0));
+	/* And this one has no port for it. */
+	EXPECT_TRUE(calls_to_vmm(c, 1, HYPERVISOR_VCPU_OP, VCPUOP_SET_PERIODIC,
+				 1, calls_arg_gpa(0)));
+}
+
+TEST_F(periodic, is_set_by_attribute_too)
+{
+	const unsigned int type = KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC;
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, xvm_cpu_attr(&c->vm, 0, type, PERIOD));
+	EXPECT_EQ(PERIOD, period_of(c));
+	EXPECT_TRUE(ticks(c));
+	EXPECT_EQ(-EINVAL, xvm_cpu_attr(&c->vm, 0, type, SHORTEST - 1));
+	EXPECT_EQ(-EINVAL, xvm_cpu_attr(&c->vm, 0, type, LONGEST + 1));
+	EXPECT_EQ(PERIOD, period_of(c));
+	ASSERT_EQ(0, xvm_cpu_attr(&c->vm, 0, type, 0));
+	EXPECT_EQ(0, period_of(c));
+}
+
+/* The one-shot timer, which has the same port, goes its own way. */
+TEST_F(periodic, one_shot_timer_is_another)
+{
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, set_period(c, 3600000 * MS));
+	xvm_timer(&c->vm, 0, PORT, 10 * MS);
+	EXPECT_NE(0, take_tick(c));
+	EXPECT_EQ(3600000 * MS, period_of(c));
+	ASSERT_EQ(0, set_period(c, PERIOD));
+	EXPECT_TRUE(ticks(c));
+}
+
+TEST_F(periodic, survives_save_and_restore)
+{
+	struct calls next, *c = &self->c;
+	uint64_t ns;
+
+	ASSERT_EQ(0, set_period(c, PERIOD));
+	ASSERT_TRUE(ticks(c));
+	ns = period_of(c);
+
+	calls_create(&next, variant->wide);
+	ASSERT_EQ(0, xvm_cpu_attr(&next.vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, ns));
+	/* The port last: a VMM restores in any order. */
+	set_port(&next);
+	EXPECT_TRUE(ticks(&next));
+	calls_destroy(&next);
+}
+
+TEST_HARNESS_MAIN
