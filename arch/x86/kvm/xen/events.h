@@ -10,7 +10,11 @@
 
 #include "state.h"
 
+struct xen_answer;
 struct xen_port;
+
+/* XENVER_* there are. */
+#define XEN_ANSWERS		11
 
 /**
  * struct xen_stats - what became of events that took another way
@@ -42,6 +46,8 @@ struct xen_stats {
  * @latched_for: the vCPU id of each. Written before the bit is set: of several
  *	senders of one port one is coalesced, as it would be in the guest
  * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
+ * @answers: what XENVER_* calls return, by number (version.c). SRCU, written under
+ *	xen_vm.lock
  * @debugfs_made: bit 0: the file exists
  * @stats: see &struct xen_stats
  */
@@ -53,6 +59,7 @@ struct xen_events {
 	DECLARE_BITMAP(latched, XEN_PORTS);
 	u16 latched_for[XEN_PORTS];
 	struct xen_port __rcu *ports[XEN_PORTS];
+	struct xen_answer __rcu *answers[XEN_ANSWERS];
 	unsigned long debugfs_made;
 	struct xen_stats stats;
 };

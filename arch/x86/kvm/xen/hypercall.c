@@ -9,10 +9,8 @@
 #include <linux/kvm_host.h>
 
 #include <xen/interface/xen.h>
-#include <xen/interface/event_channel.h>
 #include <xen/interface/sched.h>
 #include <xen/interface/vcpu.h>
-#include <xen/interface/version.h>
 
 #include "../hyperv.h"
 #include "../kvm_cache_regs.h"
@@ -22,13 +20,10 @@
 #include "../xen.h"
 #include "events.h"
 #include "hypercall.h"
-#include "ports.h"
 #include "runstate.h"
 #include "time.h"
 #include "timer.h"
 #include "uapi.h"
-
-#define XEN_HCALL_ARGS		6
 
 /* Timeouts that Linux once got wrong, see xen_set_timer_op(). */
 #define XEN_TIMEOUT_SANE_BITS	50
@@ -38,123 +33,38 @@
 #define XEN_MULTICALL_MAX	32
 
 /**
- * struct xen_hcall - a hypercall
- * @nr: __HYPERVISOR_*
- * @arg: its arguments
- * @wide: from 64-bit code
- * @probe: only find out whether it would be answered here
- * @result: what the guest gets
+ * xen_read_arg - read what a hypercall points at
+ * @vcpu: the calling vCPU
+ * @gva: where
+ * @data: where to
+ * @len: bytes
+ *
+ * Context: vCPU task; kvm->srcu held; may sleep.
+ * Return: 0 or -EFAULT.
  */
-struct xen_hcall {
-	u64 nr;
-	u64 arg[XEN_HCALL_ARGS];
-	bool wide;
-	bool probe;
-	long result;
-};
-
-static bool xen_accel(struct kvm_vcpu *vcpu, u32 what)
-{
-	return READ_ONCE(xen_vm(vcpu->kvm)->accel) & what;
-}
-
-static int xen_read_arg(struct kvm_vcpu *vcpu, u64 gva, void *data, u32 len)
+int xen_read_arg(struct kvm_vcpu *vcpu, u64 gva, void *data, u32 len)
 {
 	struct x86_exception e;
 
 	return kvm_read_guest_virt(vcpu, gva, data, len, &e) ? -EFAULT : 0;
 }
 
-static int xen_write_arg(struct kvm_vcpu *vcpu, u64 gva, void *data, u32 len)
+/**
+ * xen_write_arg - write where a hypercall points
+ * @vcpu: the calling vCPU
+ * @gva: where
+ * @data: what
+ * @len: bytes
+ *
+ * Context: vCPU task; kvm->srcu held; may sleep.
+ * Return: 0 or -EFAULT, with some of it written perhaps.
+ */
+int xen_write_arg(struct kvm_vcpu *vcpu, u64 gva, void *data, u32 len)
 {
 	struct x86_exception e;
 
 	return kvm_write_guest_virt_system(vcpu, gva, data, len, &e) ?
 		-EFAULT : 0;
-}
-
-static bool xen_version(struct kvm_vcpu *vcpu, struct xen_hcall *h)
-{
-	u32 version = READ_ONCE(xen_vm(vcpu->kvm)->version);
-
-	if (h->arg[0] != XENVER_version || !version)
-		return false;
-
-	h->result = version;
-
-	return true;
-}
-
-/* EVTCHNOP_status of a port that is known to be an IPI. */
-static bool xen_evtchn_status(struct kvm_vcpu *vcpu, struct xen_hcall *h)
-{
-	struct evtchn_status s;
-	struct kvm_vcpu *bound;
-
-	if (!xen_accel(vcpu, KVM_XEN_ACCEL_STATUS) ||
-	    xen_read_arg(vcpu, h->arg[1], &s, sizeof(s)))
-		return false;
-	if (s.dom != DOMID_SELF)
-		return false;
-
-	bound = xen_ports_bound(vcpu->kvm, s.port);
-	if (!bound || h->probe)
-		return bound;
-
-	s.status = EVTCHNSTAT_ipi;
-	s.vcpu = xen_vcpu(bound)->vcpu_id;
-	h->result = xen_write_arg(vcpu, h->arg[1], &s, sizeof(s));
-
-	return true;
-}
-
-static bool xen_evtchn_unmask(struct kvm_vcpu *vcpu, struct xen_hcall *h)
-{
-	struct evtchn_unmask u;
-	struct kvm_vcpu *bound;
-	int r;
-
-	if (xen_read_arg(vcpu, h->arg[1], &u, sizeof(u)) || !u.port)
-		return false;
-
-	bound = xen_ports_bound(vcpu->kvm, u.port);
-	/* The timer's port belongs to the vCPU that has set it. */
-	if (!bound && u.port == xen_vcpu(vcpu)->timer_port)
-		bound = vcpu;
-	/* Of a port that is not known the VMM may know more. */
-	if (!bound && !xen_accel(vcpu, KVM_XEN_ACCEL_UNMASK))
-		return false;
-	if (h->probe)
-		return bound;
-
-	h->result = 0;
-	r = xen_event_unmask(vcpu->kvm, bound, u.port);
-	/* Of several calls this may be one that is too late to be handed over. */
-	if (r && bound && !kvm_gpc_refresh(&xen_vm(vcpu->kvm)->shinfo, PAGE_SIZE))
-		r = xen_event_unmask(vcpu->kvm, bound, u.port);
-
-	return !r;
-}
-
-static bool xen_evtchn_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
-{
-	struct evtchn_send send;
-
-	switch (h->arg[0]) {
-	case EVTCHNOP_send:
-		h->result = xen_read_arg(vcpu, h->arg[1], &send, sizeof(send));
-		if (h->result)
-			return true;
-		if (h->probe)
-			return xen_ports_known(vcpu->kvm, send.port);
-		return !xen_ports_send(vcpu, send.port);
-	case EVTCHNOP_unmask:
-		return xen_evtchn_unmask(vcpu, h);
-	case EVTCHNOP_status:
-		return xen_evtchn_status(vcpu, h);
-	default:
-		return false;
-	}
 }
 
 static bool xen_sched_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
@@ -252,7 +162,15 @@ static bool xen_timer_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 	return true;
 }
 
-static struct kvm_vcpu *xen_vcpu_by_xen_id(struct kvm *kvm, u32 id)
+/**
+ * xen_vcpu_by_xen_id - find a vCPU by the guest's number
+ * @kvm: the VM
+ * @id: any number
+ *
+ * Context: any.
+ * Return: NULL if there is none.
+ */
+struct kvm_vcpu *xen_vcpu_by_xen_id(struct kvm *kvm, u32 id)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
@@ -369,7 +287,7 @@ static bool xen_hcall_one(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 {
 	switch (h->nr) {
 	case __HYPERVISOR_xen_version:
-		return xen_version(vcpu, h);
+		return xen_version_op(vcpu, h);
 	case __HYPERVISOR_event_channel_op:
 		return xen_evtchn_op(vcpu, h);
 	case __HYPERVISOR_sched_op:

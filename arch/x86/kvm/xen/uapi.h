@@ -12,6 +12,7 @@
 #define KVM_XEN_ATTR_TYPE_X_ACCEL	0x4b00	/* get, set: u.pad[0] */
 #define KVM_XEN_ATTR_TYPE_X_EVTCHN	0x4b01	/* get: u.evtchn */
 #define KVM_XEN_ATTR_TYPE_X_CONFIG	0x4b02	/* get: u.pad[0] msr, [1] flags */
+#define KVM_XEN_ATTR_TYPE_X_VERSION	0x4b08	/* get, set: kvm_xen_x_version */
 
 /* vCPU attributes, KVM_XEN_VCPU_GET_ATTR and _SET_ATTR. */
 #define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC 0x4b00 /* get, set: u.pad[0], ns */
@@ -25,5 +26,12 @@
 #define KVM_XEN_ACCEL_MULTICALL		(1 << 5)  /* of accelerated calls */
 #define KVM_XEN_ACCEL_UNMASK		(1 << 6)  /* EVTCHNOP_unmask, not pending */
 #define KVM_XEN_ACCEL_ALL		0x7f
+
+/* KVM_XEN_ATTR_TYPE_X_VERSION, in the place of u. */
+struct kvm_xen_x_version {
+	__u32 cmd;	/* XENVER_* but XENVER_version */
+	__u32 len;	/* set: of the answer, 0: none; get: room, then its length */
+	__u64 addr;	/* where it is, or goes to, in user space */
+};
 
 #endif

@@ -15,6 +15,7 @@
 #include "poll.h"
 #include "ports.h"
 #include "uapi.h"
+#include "version.h"
 #include "vm.h"
 
 /* MSRs that a hypervisor may define for its guests. */
@@ -238,6 +239,7 @@ void kvm_xen_destroy_vm(struct kvm *kvm)
 
 	kvm_gpc_deactivate(&xv->shinfo);
 	xen_ports_destroy(kvm);
+	xen_version_destroy(kvm);
 	xen_events_free(kvm);
 
 	if (kvm->arch.xen_hvm_config.msr)
@@ -373,6 +375,9 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_ATTR_TYPE_X_ACCEL:
 		r = xen_set_accel(kvm, data->u.pad[0]);
 		break;
+	case KVM_XEN_ATTR_TYPE_X_VERSION:
+		r = xen_version_set(kvm, data);
+		break;
 	default:
 		r = -ENOENT;
 		break;
@@ -445,6 +450,9 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_ATTR_TYPE_X_CONFIG:
 		data->u.pad[0] = kvm->arch.xen_hvm_config.msr;
 		data->u.pad[1] = kvm->arch.xen_hvm_config.flags;
+		break;
+	case KVM_XEN_ATTR_TYPE_X_VERSION:
+		r = xen_version_get(kvm, data);
 		break;
 	default:
 		r = -ENOENT;
