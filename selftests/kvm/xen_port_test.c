@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest asks of its event channels, answered by KVM: unmask and status.
+ * What a guest asks of its event channels, answered by KVM: unmask, status and, of
+ * ports that the VMM has told it of, bind_vcpu.
  *
  * Affected: guests, which unmask a port after each interrupt that was balanced or
  * came from another vCPU, and each time pay a trip to the VMM for it. Tried: ports
@@ -21,6 +22,10 @@
 #define OTHER_IPI	78	/* vCPU 1's */
 #define TIMER		79	/* vCPU 0's */
 #define UNKNOWN		80
+#define KEPT		81
+#define GSI		40
+#define REMOTE_DOM	7
+#define REMOTE_PORT	0x1234567
 #define XEN_VCPU	5	/* Xen's number of vCPU 1 */
 #define MS		1000000ULL
 
@@ -346,6 +351,197 @@ TEST_F(port, where_ports_lead_is_read_back)
 	EXPECT_EQ(-EINVAL, get(c, 4096, &is));
 	EXPECT_EQ(-EINVAL, get(c, UINT32_MAX, &is));
 	close(to_fd.u.evtchn.deliver.eventfd.fd);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static int kept_attr(struct calls *c, unsigned long request,
+		     struct kvm_xen_x_port *p)
+{
+	struct kvm_xen_hvm_attr a = { .type = KVM_XEN_ATTR_TYPE_X_PORT };
+	int r;
+
+	memcpy(&a.u, p, sizeof(*p));
+	r = ioctl(c->vm.fd, request, &a) ? -errno : 0;
+	memcpy(p, &a.u, sizeof(*p));
+	return r;
+}
+
+/* The VMM tells of a port it keeps; @detail: what of it else depends on its type. */
+static int keep(struct calls *c, uint32_t port, uint32_t type, uint32_t vcpu,
+		uint32_t detail)
+{
+	struct kvm_xen_x_port p = {
+		.port = port, .type = type, .vcpu = vcpu,
+		.dom = REMOTE_DOM, .detail = detail,
+	};
+
+	return kept_attr(c, KVM_XEN_HVM_SET_ATTR, &p);
+}
+
+static int kept(struct calls *c, uint32_t port, struct kvm_xen_x_port *p)
+{
+	memset(p, 0xee, sizeof(*p));
+	p->port = port;
+	return kept_attr(c, KVM_XEN_HVM_GET_ATTR, p);
+}
+
+TEST_F(port, unmask_of_a_kept_port)
+{
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_VIRQ, 1, 3));
+	EXPECT_EQ(0, unmask(c, KEPT, true));
+	EXPECT_FALSE(calls_masked(c, KEPT));
+	EXPECT_TRUE(calls_selected(c, 1, KEPT));
+	EXPECT_TRUE(calls_upcall(c, 1));
+	EXPECT_FALSE(calls_upcall(c, 0));
+	/* It is closed, and unknown again. */
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_CLOSED, 0, 0));
+	prepare(c, KEPT, false);
+	EXPECT_TRUE(calls_to_vmm(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_UNMASK,
+				 calls_arg_gpa(0), 0));
+}
+
+TEST_F(port, status_of_a_kept_port)
+{
+	struct calls *c = &self->c;
+	struct status *s;
+	uint32_t type;
+
+	for (type = EVTCHNSTAT_UNBOUND; type <= EVTCHNSTAT_VIRQ; type++) {
+		ASSERT_EQ(0, keep(c, KEPT, type, 1, REMOTE_PORT));
+		ASSERT_EQ(0, calls_accel(c, 0));
+		EXPECT_TRUE(status_to_vmm(c, DOMID_SELF, KEPT));
+		ASSERT_EQ(0, calls_accel(c, KVM_XEN_ACCEL_STATUS));
+		s = ask(c, DOMID_SELF, KEPT);
+		EXPECT_EQ(0, calls_make(c, 0, HYPERVISOR_EVTCHN_OP,
+					EVTCHNOP_STATUS, calls_arg_gpa(0), 0));
+		EXPECT_EQ(type, s->status);
+		EXPECT_EQ(XEN_VCPU, s->vcpu);
+		switch (type) {
+		case EVTCHNSTAT_UNBOUND:
+			EXPECT_EQ(REMOTE_DOM, (uint16_t)s->u[0]);
+			break;
+		case EVTCHNSTAT_INTERDOMAIN:
+			EXPECT_EQ(REMOTE_DOM, (uint16_t)s->u[0]);
+			EXPECT_EQ(REMOTE_PORT, s->u[1]);
+			break;
+		default:
+			EXPECT_EQ(REMOTE_PORT, s->u[0]);
+			break;
+		}
+	}
+}
+
+static void set_bind(struct calls *c, uint32_t port, uint32_t vcpu)
+{
+	uint32_t *arg = calls_arg(c, 0);
+
+	arg[0] = port;
+	arg[1] = vcpu;
+}
+
+static bool bind_to_vmm(struct calls *c, uint32_t port, uint32_t vcpu)
+{
+	set_bind(c, port, vcpu);
+	return calls_to_vmm(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_BIND_VCPU,
+			    calls_arg_gpa(0), 0);
+}
+
+/* Wherever events come from, they find the port where the guest has put it. */
+TEST_F(port, bind_vcpu_moves_a_kept_port)
+{
+	struct calls *c = &self->c;
+	struct kvm_xen_x_port p;
+	int fd;
+
+	ASSERT_EQ(0, calls_accel(c, KVM_XEN_ACCEL_BIND));
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_INTERDOMAIN, 0, REMOTE_PORT));
+	ASSERT_EQ(0, keep(c, KEPT + 64, EVTCHNSTAT_UNBOUND, 0, 0));
+	xvm_route(&c->vm, GSI, 1, KEPT, 0);
+	fd = xvm_irqfd(&c->vm, GSI);
+
+	set_bind(c, KEPT, XEN_VCPU);
+	EXPECT_EQ(0, calls_make(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_BIND_VCPU,
+				calls_arg_gpa(0), 0));
+	xvm_signal(fd);
+	EXPECT_TRUE(xvm_wait_pending(c->shinfo, KEPT, 1000));
+	EXPECT_TRUE(calls_selected(c, 1, KEPT));
+	EXPECT_FALSE(calls_upcall(c, 0));
+
+	set_bind(c, KEPT + 64, XEN_VCPU);
+	EXPECT_EQ(0, calls_make(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_BIND_VCPU,
+				calls_arg_gpa(0), 0));
+	ASSERT_EQ(0, xvm_send(&c->vm, KEPT + 64, 0));
+	EXPECT_TRUE(calls_selected(c, 1, KEPT + 64));
+	EXPECT_FALSE(calls_upcall(c, 0));
+
+	/* And the VMM can tell. */
+	ASSERT_EQ(0, kept(c, KEPT, &p));
+	EXPECT_EQ(EVTCHNSTAT_INTERDOMAIN, p.type);
+	EXPECT_EQ(1, p.vcpu);
+	EXPECT_EQ(REMOTE_DOM, p.dom);
+	EXPECT_EQ(REMOTE_PORT, p.detail);
+	close(fd);
+}
+
+/* What Xen refuses, or does more for, or what nobody has told of. */
+TEST_F(port, bind_vcpu_of_all_else_is_the_vmms)
+{
+	struct calls *c = &self->c;
+	struct kvm_xen_x_port p;
+
+	keep(c, KEPT, EVTCHNSTAT_INTERDOMAIN, 0, REMOTE_PORT);
+	/* Without leave. */
+	EXPECT_TRUE(bind_to_vmm(c, KEPT, XEN_VCPU));
+	calls_accel(c, KVM_XEN_ACCEL_ALL);
+	EXPECT_TRUE(bind_to_vmm(c, KEPT, 1));
+	EXPECT_TRUE(bind_to_vmm(c, KEPT, UINT32_MAX));
+	EXPECT_TRUE(bind_to_vmm(c, IPI, XEN_VCPU));
+	EXPECT_TRUE(bind_to_vmm(c, TIMER, XEN_VCPU));
+	EXPECT_TRUE(bind_to_vmm(c, UNKNOWN, XEN_VCPU));
+	EXPECT_TRUE(bind_to_vmm(c, 0, XEN_VCPU));
+	EXPECT_TRUE(bind_to_vmm(c, 4096, XEN_VCPU));
+	EXPECT_TRUE(bind_to_vmm(c, UINT32_MAX, XEN_VCPU));
+	EXPECT_TRUE(calls_to_vmm(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_BIND_VCPU,
+				 CALLS_BAD, 0));
+	if (kept(c, KEPT, &p))
+		return;		/* stock modules: no port is kept */
+	EXPECT_EQ(0, p.vcpu);
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_VIRQ, 0, 2));
+	EXPECT_TRUE(bind_to_vmm(c, KEPT, XEN_VCPU));
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_PIRQ, 0, 9));
+	EXPECT_TRUE(bind_to_vmm(c, KEPT, XEN_VCPU));
+}
+
+TEST_F(port, kept_ports_are_checked_and_read_back)
+{
+	struct kvm_xen_hvm_attr reset = {
+		.u.evtchn.flags = KVM_XEN_EVTCHN_RESET,
+	};
+	struct calls *c = &self->c;
+	struct kvm_xen_x_port p;
+
+	EXPECT_EQ(-ENOENT, kept(c, KEPT, &p));
+	ASSERT_EQ(0, keep(c, KEPT, EVTCHNSTAT_PIRQ, 1, 16));
+	EXPECT_EQ(-EINVAL, keep(c, KEPT, EVTCHNSTAT_IPI, 0, 0));
+	EXPECT_EQ(-EINVAL, keep(c, KEPT, UINT32_MAX, 0, 0));
+	EXPECT_EQ(-EINVAL, keep(c, KEPT, EVTCHNSTAT_VIRQ, 2, 0));
+	EXPECT_EQ(-EINVAL, keep(c, KEPT, EVTCHNSTAT_VIRQ, UINT32_MAX, 0));
+	EXPECT_EQ(-EINVAL, keep(c, KEPT, EVTCHNSTAT_VIRQ, 0, 1 << 28));
+	EXPECT_EQ(-EINVAL, keep(c, 0, EVTCHNSTAT_VIRQ, 0, 0));
+	EXPECT_EQ(-EINVAL, keep(c, 4096, EVTCHNSTAT_VIRQ, 0, 0));
+	EXPECT_EQ(-EINVAL, keep(c, UINT32_MAX, EVTCHNSTAT_VIRQ, 0, 0));
+	EXPECT_EQ(-EINVAL, kept(c, 0, &p));
+	EXPECT_EQ(-EINVAL, kept(c, 4096, &p));
+	ASSERT_EQ(0, kept(c, KEPT, &p));
+	EXPECT_EQ(EVTCHNSTAT_PIRQ, p.type);
+	EXPECT_EQ(1, p.vcpu);
+	EXPECT_EQ(16, p.detail);
+
+	ASSERT_EQ(0, set(c, &reset));
+	EXPECT_EQ(-ENOENT, kept(c, KEPT, &p));
 }
 
 TEST_HARNESS_MAIN

@@ -27,6 +27,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "kept.h"
 #include "poll.h"
 #include "two_level.h"
 
@@ -171,12 +172,24 @@ static void xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 	xen_events_retry(ev->kvm);
 }
 
+/* Whose event it is: of a port that the VMM keeps, what is known of that. */
+static void xen_event_target(struct xen_events *ev, u32 port,
+			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
+{
+	u64 kept = ev ? xen_kept(ev, port) : 0;
+
+	if (unlikely(kept)) {
+		*vcpu = xen_kept_vcpu(ev->kvm, kept);
+		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
+	}
+}
+
 /**
  * xen_event_send - send an event
  * @kvm: the VM
  * @vcpu: the vCPU it is for, or NULL if it does not exist yet
  * @vcpu_id: KVM's id of that vCPU
- * @port: the guest's port
+ * @port: the guest's port; if the VMM keeps it, its vCPU is the one in the record
  *
  * Context: any, hard interrupts included; waits for nobody.
  * Return: 1 if the event is delivered or will be; 0 if it is coalesced with one
@@ -192,6 +205,7 @@ int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 	if (port >= XEN_PORTS || vcpu_id >= KVM_MAX_VCPU_IDS)
 		return -EINVAL;
 
+	xen_event_target(ev, port, &vcpu, &vcpu_id);
 	if (vcpu)
 		r = xen_event_raise(kvm, vcpu, port);
 
@@ -553,6 +567,7 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt)
 {
+	u32 vcpu_id = evt->vcpu;
 	struct kvm_vcpu *vcpu;
 	int r, idx, why;
 
@@ -568,11 +583,12 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 	if (r)
 		return r;
 
+	xen_event_target(xen_events(kvm), evt->port, &vcpu, &vcpu_id);
 	idx = srcu_read_lock(&kvm->srcu);
 	r = xen_event_deliver(kvm, vcpu, evt->port, &why);
 	srcu_read_unlock(&kvm->srcu, idx);
 	if (r == -EWOULDBLOCK) {
-		xen_latch(xen_events(kvm), vcpu, evt->vcpu, evt->port);
+		xen_latch(xen_events(kvm), vcpu, vcpu_id, evt->port);
 		return why;
 	}
 
@@ -667,6 +683,7 @@ void xen_events_free(struct kvm *kvm)
 
 	cancel_delayed_work_sync(&ev->retry);
 	xen_vm(kvm)->events = NULL;
+	xen_kept_free(ev);
 	kvfree(ev);
 	kvm_gpc_drop(kvm);
 }

@@ -46,6 +46,8 @@ struct xen_stats {
  * @latched_for: the vCPU id of each. Written before the bit is set: of several
  *	senders of one port one is coalesced, as it would be in the guest
  * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
+ * @kept: what the VMM has told of ports it keeps (kept.c), or NULL. Written once, with
+ *	release semantics, under xen_vm.lock; its words are atomic
  * @answers: what XENVER_* calls return, by number (version.c). SRCU, written under
  *	xen_vm.lock
  * @debugfs_made: bit 0: the file exists
@@ -59,6 +61,7 @@ struct xen_events {
 	DECLARE_BITMAP(latched, XEN_PORTS);
 	u16 latched_for[XEN_PORTS];
 	struct xen_port __rcu *ports[XEN_PORTS];
+	u64 *kept;
 	struct xen_answer __rcu *answers[XEN_ANSWERS];
 	unsigned long debugfs_made;
 	struct xen_stats stats;

@@ -12,14 +12,46 @@
 #include "../xen.h"
 #include "events.h"
 #include "hypercall.h"
+#include "kept.h"
 #include "ports.h"
 #include "uapi.h"
 
-/* EVTCHNOP_status of a port that is known to be an IPI. */
+/* Whose port is it? NULL: that is not known here. */
+static struct kvm_vcpu *xen_evtchn_vcpu(struct kvm *kvm, u32 port)
+{
+	u64 kept = xen_kept_lookup(kvm, port);
+
+	return kept ? xen_kept_vcpu(kvm, kept) : xen_ports_bound(kvm, port);
+}
+
+static void xen_evtchn_describe(struct evtchn_status *s, u64 kept)
+{
+	u32 detail = FIELD_GET(XEN_KEPT_DETAIL, kept);
+
+	s->status = kept ? FIELD_GET(XEN_KEPT_TYPE, kept) : EVTCHNSTAT_ipi;
+	switch (s->status) {
+	case EVTCHNSTAT_unbound:
+		s->u.unbound.dom = FIELD_GET(XEN_KEPT_DOM, kept);
+		break;
+	case EVTCHNSTAT_interdomain:
+		s->u.interdomain.dom = FIELD_GET(XEN_KEPT_DOM, kept);
+		s->u.interdomain.port = detail;
+		break;
+	case EVTCHNSTAT_pirq:
+		s->u.pirq = detail;
+		break;
+	case EVTCHNSTAT_virq:
+		s->u.virq = detail;
+		break;
+	}
+}
+
+/* EVTCHNOP_status of a port that is known: an IPI, or told by the VMM. */
 static bool xen_evtchn_status(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 {
 	struct evtchn_status s;
 	struct kvm_vcpu *bound;
+	u64 kept;
 
 	if (!xen_accel(vcpu, KVM_XEN_ACCEL_STATUS) ||
 	    xen_read_arg(vcpu, h->arg[1], &s, sizeof(s)))
@@ -27,15 +59,33 @@ static bool xen_evtchn_status(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 	if (s.dom != DOMID_SELF)
 		return false;
 
-	bound = xen_ports_bound(vcpu->kvm, s.port);
+	kept = xen_kept_lookup(vcpu->kvm, s.port);
+	bound = kept ? xen_kept_vcpu(vcpu->kvm, kept) :
+		       xen_ports_bound(vcpu->kvm, s.port);
 	if (!bound || h->probe)
 		return bound;
 
-	s.status = EVTCHNSTAT_ipi;
+	xen_evtchn_describe(&s, kept);
 	s.vcpu = xen_vcpu(bound)->vcpu_id;
 	h->result = xen_write_arg(vcpu, h->arg[1], &s, sizeof(s));
 
 	return true;
+}
+
+/* Of ports that the VMM has told of; it can read what has become of them. */
+static bool xen_evtchn_bind_vcpu(struct kvm_vcpu *vcpu, struct xen_hcall *h)
+{
+	struct evtchn_bind_vcpu b;
+	struct kvm_vcpu *to;
+
+	if (!xen_accel(vcpu, KVM_XEN_ACCEL_BIND) ||
+	    xen_read_arg(vcpu, h->arg[1], &b, sizeof(b)))
+		return false;
+
+	to = xen_vcpu_by_xen_id(vcpu->kvm, b.vcpu);
+	h->result = 0;
+
+	return to && xen_kept_bind(vcpu->kvm, b.port, to->vcpu_id, h->probe);
 }
 
 static bool xen_evtchn_unmask(struct kvm_vcpu *vcpu, struct xen_hcall *h)
@@ -47,7 +97,7 @@ static bool xen_evtchn_unmask(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 	if (xen_read_arg(vcpu, h->arg[1], &u, sizeof(u)) || !u.port)
 		return false;
 
-	bound = xen_ports_bound(vcpu->kvm, u.port);
+	bound = xen_evtchn_vcpu(vcpu->kvm, u.port);
 	/* The timer's port belongs to the vCPU that has set it. */
 	if (!bound && u.port == xen_vcpu(vcpu)->timer_port)
 		bound = vcpu;
@@ -90,6 +140,8 @@ bool xen_evtchn_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 		return xen_evtchn_unmask(vcpu, h);
 	case EVTCHNOP_status:
 		return xen_evtchn_status(vcpu, h);
+	case EVTCHNOP_bind_vcpu:
+		return xen_evtchn_bind_vcpu(vcpu, h);
 	default:
 		return false;
 	}

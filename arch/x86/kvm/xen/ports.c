@@ -19,6 +19,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "kept.h"
 #include "ports.h"
 
 /**
@@ -159,6 +160,7 @@ int xen_ports_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	if (data->u.evtchn.flags == KVM_XEN_EVTCHN_RESET) {
 		for (port = 0; port < XEN_PORTS; port++)
 			xen_port_put(kvm, port, NULL);
+		xen_kept_reset(kvm);
 		xen_events_reset(kvm);
 		return 0;
 	}

@@ -13,6 +13,7 @@
 #define KVM_XEN_ATTR_TYPE_X_EVTCHN	0x4b01	/* get: u.evtchn */
 #define KVM_XEN_ATTR_TYPE_X_CONFIG	0x4b02	/* get: u.pad[0] msr, [1] flags */
 #define KVM_XEN_ATTR_TYPE_X_VERSION	0x4b08	/* get, set: kvm_xen_x_version */
+#define KVM_XEN_ATTR_TYPE_X_PORT	0x4b09	/* get, set: kvm_xen_x_port */
 
 /* vCPU attributes, KVM_XEN_VCPU_GET_ATTR and _SET_ATTR. */
 #define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC 0x4b00 /* get, set: u.pad[0], ns */
@@ -25,13 +26,24 @@
 #define KVM_XEN_ACCEL_PERIODIC		(1 << 4)  /* VCPUOP_*_periodic_timer */
 #define KVM_XEN_ACCEL_MULTICALL		(1 << 5)  /* of accelerated calls */
 #define KVM_XEN_ACCEL_UNMASK		(1 << 6)  /* EVTCHNOP_unmask, not pending */
-#define KVM_XEN_ACCEL_ALL		0x7f
+#define KVM_XEN_ACCEL_BIND		(1 << 7)  /* EVTCHNOP_bind_vcpu */
+#define KVM_XEN_ACCEL_ALL		0xff
 
 /* KVM_XEN_ATTR_TYPE_X_VERSION, in the place of u. */
 struct kvm_xen_x_version {
 	__u32 cmd;	/* XENVER_* but XENVER_version */
 	__u32 len;	/* set: of the answer, 0: none; get: room, then its length */
 	__u64 addr;	/* where it is, or goes to, in user space */
+};
+
+/* KVM_XEN_ATTR_TYPE_X_PORT, in the place of u: a port of the guest the VMM keeps. */
+struct kvm_xen_x_port {
+	__u32 port;
+	__u32 type;	/* EVTCHNSTAT_*, but for _ipi; _closed: forget it */
+	__u32 vcpu;	/* whose it is, KVM's id */
+	__u32 dom;	/* of unbound and interdomain: the remote domain, 16 bits */
+	__u32 detail;	/* remote port, PIRQ or VIRQ, 28 bits */
+	__u32 pad;
 };
 
 #endif

@@ -12,6 +12,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "kept.h"
 #include "poll.h"
 #include "ports.h"
 #include "uapi.h"
@@ -378,6 +379,9 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_ATTR_TYPE_X_VERSION:
 		r = xen_version_set(kvm, data);
 		break;
+	case KVM_XEN_ATTR_TYPE_X_PORT:
+		r = xen_kept_set(kvm, data);
+		break;
 	default:
 		r = -ENOENT;
 		break;
@@ -453,6 +457,9 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		break;
 	case KVM_XEN_ATTR_TYPE_X_VERSION:
 		r = xen_version_get(kvm, data);
+		break;
+	case KVM_XEN_ATTR_TYPE_X_PORT:
+		r = xen_kept_get(kvm, data);
 		break;
 	default:
 		r = -ENOENT;

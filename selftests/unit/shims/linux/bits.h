@@ -11,5 +11,6 @@
 #define BIT_WORD(n)		((n) / BITS_PER_LONG)
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
 #define GENMASK(h, l)		((~0UL << (l)) & (~0UL >> (63 - (h))))
+#define GENMASK_ULL(h, l)	GENMASK(h, l)
 
 #endif
