@@ -72,7 +72,7 @@ STALL = re.compile(r"INFO: rcu|rcu: INFO|rcu_\w+ |soft lockup|hard LOCKUP"
 END = re.compile(r"@@lab-end (\d+)@@")
 
 # In seconds on host amd; a slower host has more.
-TIMEOUT, BOOT_TIMEOUT = 900, 300
+TIMEOUT, BOOT_TIMEOUT = 1500, 300
 
 MACHINES = {"qemu": qemu, "bochs": bochs}
 
@@ -122,6 +122,9 @@ def parse(argv):
                    help="merged into /payload of the host (may be repeated)")
     p.add_argument("--file", action="append", default=[], metavar="FILE:NAME",
                    help="FILE is /payload/NAME in the host (may be repeated)")
+    p.add_argument("--module", action="append", default=[], metavar="NAME",
+                   help="a module of the kernel's that the command may load "
+                        "(may be repeated)")
     p.add_argument("--disk", metavar="FILE",
                    help="raw image, a block device $LAB_DISK in the host; "
                         "what the host writes is thrown away")
@@ -278,7 +281,8 @@ def run(args, work):
         "LAB_DISK": kind.DISK if args.disk else "",
         "LAB_DISK_MODULES": " ".join(kind.MODULES),
     }
-    modules = [args.host.kvm] + kind.MODULES + args.host.before.split()
+    modules = [args.host.kvm] + kind.MODULES + args.host.before.split() + \
+        args.module
     initrd = hostimage.make(work, kernel, modules, args, settings)
     words = " ".join(w for w in (KERNEL_WORDS, kind.KERNEL_WORDS, args.append)
                      if w)

@@ -30,7 +30,7 @@ MILESTONES = [
     (r"systemd\[1\]: (Hostname set|Detected virt|Queued start)",
      "guest's systemd starts"),
     (r"^guest: (work begins.*)", "guest: {0}"),
-    (r"^guest: (disk .*|ipi .*|timer .*|failed .*|work .*)", "guest: {0}"),
+    (r"^guest: (disk .*|ipi .*|timer .*|load .*|failed .*|work .*)", "guest: {0}"),
     (r"^host: ended guest-shutdown", "guest powered off"),
     (r"^host: ended (.*)", "guest ended by {0}"),
 ]

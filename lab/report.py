@@ -91,7 +91,7 @@ def main(out, status):
     report.append(f"  ended by      {one(host, 'ended')}")
 
     report += ["", "Work of the guest"]
-    done = [f"  {key}: {v}" for key in ("disk", "ipi", "timer")
+    done = [f"  {key}: {v}" for key in ("disk", "ipi", "timer", "load", "accounted")
             for v in values(guest, key)]
     report += done or ["  none"]
     report += [f"  FAILED {v}" for v in values(guest, "failed")]
@@ -108,6 +108,11 @@ def main(out, status):
     rows = [v.split(None, 1) for v in values(host, "pfncache")]
     rows = [r for r in rows if len(r) == 2]
     report += table(rows) if rows else ["  these modules offer none"]
+    for tag, head in (("xen", "Events that took another way (its file xen)"),
+                      ("storm", "Operations of the storm on its memory")):
+        rows = [v.split(None, 1) for v in values(host, tag)]
+        if rows:
+            report += ["", head] + table(rows)
 
     wrong = read(f"{out}/complaints")
     if wrong:
