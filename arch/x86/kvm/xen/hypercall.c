@@ -420,6 +420,8 @@ static int xen_hcall_to_user(struct kvm_vcpu *vcpu, struct xen_hcall *h, u8 cpl)
 static void xen_hcall_read(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 {
 	h->wide = is_64_bit_hypercall(vcpu);
+	h->probe = false;
+	h->result = 0;
 	h->nr = kvm_rax_read(vcpu);
 	if (h->wide) {
 		h->arg[0] = kvm_rdi_read(vcpu);
@@ -448,8 +450,8 @@ static void xen_hcall_read(struct kvm_vcpu *vcpu, struct xen_hcall *h)
  */
 int kvm_xen_hypercall(struct kvm_vcpu *vcpu)
 {
-	struct xen_hcall h = { };
 	bool done = false;
+	struct xen_hcall h;
 	u8 cpl;
 
 	/* How both kinds of hypercalls are told apart where a guest makes both. */

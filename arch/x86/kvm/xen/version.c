@@ -242,26 +242,12 @@ static long xen_answer_give(struct kvm_vcpu *vcpu, struct xen_hcall *h,
 	}
 }
 
-/**
- * xen_version_op - __HYPERVISOR_xen_version
- * @vcpu: the calling vCPU
- * @h: the call
- *
- * Context: vCPU task; kvm->srcu held; may sleep.
- * Return: whether it is answered.
- */
-bool xen_version_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
+/* Apart from the version, which is asked for most and needs least. */
+static noinline bool xen_version_constant(struct kvm_vcpu *vcpu,
+					  struct xen_hcall *h, u32 cmd)
 {
-	u32 version = READ_ONCE(xen_vm(vcpu->kvm)->version);
 	struct xen_events *ev = xen_events(vcpu->kvm);
-	/* An int, as in Xen: what the guest left in the upper half is nothing. */
-	u32 cmd = h->arg[0];
 	struct xen_answer *a;
-
-	if (cmd == XENVER_version) {
-		h->result = version;
-		return version;
-	}
 
 	if (!ev || cmd >= XEN_ANSWERS)
 		return false;
@@ -272,4 +258,25 @@ bool xen_version_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 		h->result = xen_answer_give(vcpu, h, a);
 
 	return a;
+}
+
+/**
+ * xen_version_op - __HYPERVISOR_xen_version
+ * @vcpu: the calling vCPU
+ * @h: the call
+ *
+ * Context: vCPU task; kvm->srcu held; may sleep.
+ * Return: whether it is answered.
+ */
+bool xen_version_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
+{
+	/* An int, as in Xen: what the guest left in the upper half is nothing. */
+	u32 cmd = h->arg[0];
+
+	if (cmd != XENVER_version)
+		return xen_version_constant(vcpu, h, cmd);
+
+	h->result = READ_ONCE(xen_vm(vcpu->kvm)->version);
+
+	return h->result;
 }
