@@ -4,9 +4,9 @@
  *
  * Affected: every entry of every vCPU of a guest with a VM-wide upcall vector, every
  * event. Tried: the same loop with and without, and its cost in ticks of the TSC; on
- * the emulated AMD host a tick is an instruction (of host and guest together). A right system does what the guest can see, and
- * little more. The figures are told; what is asserted has a margin, and holds for
- * instructions, not for time on another machine.
+ * the emulated AMD host a tick is an instruction, of host and guest together. A right
+ * system does what the guest can see, and little more. The figures are told; what is
+ * asserted has a margin, and holds for instructions, not for time on another machine.
  */
 #include <errno.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include <linux/kvm_host.h>
 #include <string.h>
 #include <xen/interface/event_channel.h>
+#include "rig/mem.h"
 #include "xen_world.h"
 #include "arch/x86/kvm/xen/kept.h"
 #include "arch/x86/kvm/xen/ports.h"
@@ -98,6 +99,21 @@ TEST(xen_kept_wrong, "xen: kept: what cannot be is refused, and changes nothing"
 	EXPECT_EQ(p.type, EVTCHNSTAT_virq);
 	EXPECT_EQ(p.vcpu, 1);
 	EXPECT_EQ(p.detail, 3);
+	xen_end();
+}
+
+TEST(xen_kept_nomem, "xen: kept: without memory nothing is known, and nothing is lost")
+{
+	struct kvm_xen_x_port p;
+
+	xen_begin(3, true);
+	unit_alloc_fail_nth(1);
+	EXPECT_EQ(keep(PORT, EVTCHNSTAT_virq, 1, 0, 3), -ENOMEM);
+	EXPECT_EQ(kept(PORT, &p), -ENOENT);
+	EXPECT_EQ(keep(PORT, EVTCHNSTAT_virq, 1, 0, 3), 0);
+	EXPECT_EQ(kept(PORT, &p), 0);
+	EXPECT_EQ(send_to_0(PORT), 1);
+	EXPECT(guest_told(1, PORT));
 	xen_end();
 }
 
