@@ -464,14 +464,21 @@ TEST_F(call, config_is_read_back)
 /* How a VMM asks: all of them are there, or none is and each says so. */
 TEST_F(call, attributes_can_be_probed)
 {
+	const unsigned int numbered[] = {
+		KVM_XEN_ATTR_TYPE_X_EVTCHN, KVM_XEN_ATTR_TYPE_X_VERSION,
+		KVM_XEN_ATTR_TYPE_X_PORT,
+	};
 	struct calls *c = &self->c;
 	uint64_t value[2];
-	int r;
+	int i, r;
 
 	r = calls_vm_attr(c, KVM_XEN_ATTR_TYPE_X_ACCEL, value);
 	ASSERT_TRUE(r == 0 || r == -ENOENT);
 	EXPECT_EQ(r, calls_accel(c, 0));
 	EXPECT_EQ(r, calls_vm_attr(c, KVM_XEN_ATTR_TYPE_X_CONFIG, value));
+	/* These say ENOENT of a port too, but not of port 0, or command 0. */
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(r ? r : -EINVAL, calls_vm_attr(c, numbered[i], value));
 	EXPECT_EQ(r, xvm_get_cpu_attr(&c->vm, 0,
 				      KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, value));
 	EXPECT_EQ(-ENOENT, calls_vm_attr(c, 0x4bff, value));
