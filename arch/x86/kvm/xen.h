@@ -51,6 +51,8 @@ void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu);
 
 /* timer.c */
+bool xen_timer_moved(struct kvm_vcpu *vcpu);
+int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu);
 
 /* runstate.c */
@@ -95,12 +97,14 @@ static inline bool kvm_xen_hypercall_enabled(struct kvm *kvm)
  */
 static inline int kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_xen_enabled.key) &&
-	    READ_ONCE(xen_vm(vcpu->kvm)->upcall_vector) &&
+	if (!static_branch_unlikely(&kvm_xen_enabled.key))
+		return 0;
+
+	if (READ_ONCE(xen_vm(vcpu->kvm)->upcall_vector) &&
 	    xen_vcpu(vcpu)->vcpu_info.active)
 		return __kvm_xen_has_interrupt(vcpu);
 
-	return 0;
+	return xen_told(vcpu);
 }
 
 /**
@@ -121,17 +125,18 @@ static inline bool kvm_xen_has_pending_events(struct kvm_vcpu *vcpu)
 
 /*
  * The timer delivers its event itself, from its interrupt, to the end: what it
- * cannot deliver is latched like any other event. So there is never a timer that
- * the vCPU would have to be woken for.
+ * cannot deliver is latched like any other event. All that is asked of the vCPU is
+ * to start it again when the clock that it goes by is another one.
  */
 static inline bool kvm_xen_timer_enabled(struct kvm_vcpu *vcpu)
 {
-	return false;
+	return static_branch_unlikely(&kvm_xen_enabled.key) &&
+	       READ_ONCE(xen_vcpu(vcpu)->timers);
 }
 
 static inline int kvm_xen_has_pending_timer(struct kvm_vcpu *vcpu)
 {
-	return 0;
+	return xen_timer_moved(vcpu);
 }
 
 /**

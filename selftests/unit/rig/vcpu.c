@@ -49,7 +49,8 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	mutex_init(&vcpu->mutex);
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
-	xen_timer_init(vcpu);
+	if (xen_timers_make(vcpu))
+		unit_fail("vcpu", "no memory for its timers");
 	kvm_gpc_init(&x->vcpu_info, kvm);
 	kvm_gpc_init(&x->time_info, kvm);
 	kvm_gpc_init(&x->runstate_area, kvm);
@@ -66,7 +67,7 @@ void unit_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
-	xen_timer_destroy(vcpu);
+	xen_timers_destroy(vcpu);
 	kvm_gpc_deactivate(&x->vcpu_info);
 	kvm_gpc_deactivate(&x->time_info);
 	kvm_gpc_deactivate(&x->runstate_area);
@@ -78,6 +79,11 @@ void unit_vcpu_destroy(struct kvm_vcpu *vcpu)
 void kvm_make_request(int req, struct kvm_vcpu *vcpu)
 {
 	__atomic_fetch_or(&vcpu->requests, 1ul << req, __ATOMIC_RELEASE);
+}
+
+bool kvm_test_request(int req, struct kvm_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) >> req & 1;
 }
 
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
@@ -121,6 +127,17 @@ bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc)
 
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
 {
+}
+
+/* KVM_SET_CLOCK: by how much. */
+int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct kvm *kvm = file->private_data;
+
+	kvm->arch.kvmclock_offset += arg;
+	unit_clock_ns += arg;
+
+	return 0;
 }
 
 /* Nobody polls here; see the tests in a guest. */

@@ -29,7 +29,7 @@ static bool of_parked(unsigned long *p)
 	unsigned long i;
 
 	kvm_for_each_vcpu(i, vcpu, unit_xen_kvm)
-		if (p == &xen_vcpu(vcpu)->parked_sel)
+		if (p >= xen_vcpu(vcpu)->parked && p < xen_vcpu(vcpu)->parked + 2)
 			return true;
 
 	return false;

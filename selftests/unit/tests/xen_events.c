@@ -161,6 +161,30 @@ TEST(xen_latch_vcpu, "xen: events: for a vCPU that comes later")
 	xen_end();
 }
 
+static bool idle(void *unused)
+{
+	return !READ_ONCE(xen_events(w.kvm)->words);
+}
+
+TEST(xen_latch_no_vcpu, "xen: events: nobody polls for a vCPU that may never come")
+{
+	long retries;
+
+	xen_begin(1, true);
+	EXPECT_EQ(send(1, 9), 1);
+	unit_wait_until(idle, NULL, 100);
+	retries = atomic_long_read(&xen_events(w.kvm)->stats.retries);
+	EXPECT(!unit_wait_until(idle, NULL, 500));
+	EXPECT_EQ(atomic_long_read(&xen_events(w.kvm)->stats.retries), retries);
+	/* What is there does not wait with it. */
+	EXPECT_EQ(send(0, 10), 1);
+	EXPECT(delivered((void *)10ul));
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 11), 1);
+	expect_delivered(11);
+	xen_end();
+}
+
 TEST(xen_latch_reset, "xen: events: a reset forgets what is latched")
 {
 	xen_begin(1, true);
@@ -184,16 +208,56 @@ TEST(xen_parked, "xen: events: parked without vcpu_info, injected by the vCPU")
 	EXPECT_EQ(send(1, 64), 1);
 	EXPECT_EQ(send(1, 4095), 1);
 	EXPECT(delivered((void *)64ul));
-	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 1ul << 63 | 2);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked[0], 4);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked[1], 1ul << 63);
 	run_vcpu(1);
-	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 1ul << 63 | 2);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked[0], 4);
+	EXPECT_EQ(xen_vcpu(vcpu)->parked[1], 1ul << 63);
 	vcpu_info_set(vcpu, true);
 	EXPECT(kvm_xen_has_pending_events(vcpu));
 	run_vcpu(1);
-	EXPECT_EQ(xen_vcpu(vcpu)->parked_sel, 0);
+	EXPECT(!xen_has_parked(xen_vcpu(vcpu)));
 	EXPECT(guest_told(1, 64) && guest_told(1, 4095));
 	EXPECT_EQ(*(u8 *)guest_vi(1), 1);
 	xen_end();
+}
+
+/* The layout changes while a word is parked: the guest is told in the new one. */
+static void parked_relaid(u32 port, bool wide)
+{
+	struct kvm_vcpu *vcpu;
+	u32 sel, dword;
+
+	xen_begin(1, !wide);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	vcpu_info_set(vcpu, false);
+	EXPECT_EQ(send(0, port), 1);
+	EXPECT(xen_has_parked(xen_vcpu(vcpu)));
+	WRITE_ONCE(xen_vm(w.kvm)->long_mode, wide);
+	vcpu_info_set(vcpu, true);
+	run_vcpu(0);
+	EXPECT(!xen_has_parked(xen_vcpu(vcpu)));
+	for (dword = 0; dword < 4096 / 32; dword++) {
+		if (!wide && dword >= 32)
+			break;
+		sel = wide ? dword / 2 : dword;
+		EXPECT_EQ(guest_told(0, dword * 32),
+			  sel == port / (wide ? 64 : 32));
+	}
+	xen_end();
+}
+
+TEST(xen_parked_relaid, "xen: events: parked before the layout changes, told in the new one, exactly")
+{
+	static const u32 port[] = { 1, 31, 32, 63, 64, 500, 1023 };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(port); i++) {
+		parked_relaid(port[i], true);
+		parked_relaid(port[i], false);
+	}
+	/* There is no such port any more. */
+	parked_relaid(1024, false);
+	parked_relaid(4095, false);
 }
 
 TEST(xen_parked_vector, "xen: events: a vCPU with a vector of its own is interrupted, once told")
@@ -226,7 +290,13 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	EXPECT_EQ(send(0, 3), 1);
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	/* Who was told is not told otherwise before it has been in the guest. */
 	*(u8 *)guest_vi(0) = 0;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	xen_vm(w.kvm)->upcall_vector = 0;
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
+	xen_vm(w.kvm)->upcall_vector = 0x31;
+	vcpu->stat.exits++;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	/* Not to be seen from where nobody may sleep; to be had where one may. */
 	unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));

@@ -58,14 +58,14 @@ static void fail_lost(u32 port)
 
 	/* For ever: the test ends here. */
 	pthread_rwlock_rdlock(&guest_lock);
-	unit_fail("storm", "event lost on port %u for vCPU %d: pending %d masked %d told %d flag %d; latched %d word %d parked %#lx todo %#lx unreachable %d live %d %d",
+	unit_fail("storm", "event lost on port %u for vCPU %d: pending %d masked %d told %d flag %d; latched %d word %d parked %d todo %#lx unreachable %d live %d %d",
 		  port, vcpu_of(port), guest_bit(guest_pending(port), port),
 		  guest_bit(guest_mask(port), port),
 		  guest_told(vcpu_of(port), port),
 		  __atomic_load_n((u8 *)guest_vi(vcpu_of(port)),
 				  __ATOMIC_SEQ_CST),
 		  test_bit(port, ev->latched),
-		  test_bit(port / 64, &ev->words), READ_ONCE(x->parked_sel),
+		  test_bit(port / 64, &ev->words), xen_has_parked(x),
 		  READ_ONCE(x->todo), READ_ONCE(x->unreachable),
 		  !!READ_ONCE(xen_vm(w.kvm)->shinfo.live),
 		  !!READ_ONCE(x->vcpu_info.live));
@@ -141,9 +141,7 @@ static void unmask(struct kvm_vcpu *vcpu, u32 port)
 	pthread_rwlock_unlock(&guest_lock);
 	/* The VMM sends it again for us, and finds it pending. */
 	if (again) {
-		u32 sel = port / (setup.narrow ? 32 : 64);
-
-		set_bit(sel, &xen_vcpu(vcpu)->parked_sel);
+		set_bit(port / XEN_PARKED_PORTS, xen_vcpu(vcpu)->parked);
 		xen_vcpu_wake(vcpu, XEN_TODO_SEL);
 	}
 }

@@ -112,6 +112,74 @@ TEST(xen_timer_once, "xen: timer: fires once, at its time and not before; what i
 	xen_end();
 }
 
+/* KVM_SET_CLOCK, with the guest's own clock brought up to date or not yet. */
+static void clock_set(s64 by, bool entered)
+{
+	struct file file = { .private_data = w.kvm };
+
+	unit_clock_ns = xen_guest_time(vcpu, NULL);
+	EXPECT_EQ(kvm_xen_vm_ioctl(&file, KVM_SET_CLOCK, by), 0);
+	if (entered) {
+		vcpu->arch.hv_clock.system_time += by;
+		xen_timers_move(vcpu);
+	} else {
+		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+	}
+}
+
+TEST(xen_timer_clock, "xen: timer: due at its guest time after the clock was set")
+{
+	unsigned long kicks;
+
+	timer_begin();
+	/* The vCPU comes by: ahead, back, and past. */
+	xen_timer_start(vcpu, 100000);
+	time_goes(1000);
+	clock_set(50000, true);
+	time_goes(48998);
+	EXPECT(!came());
+	EXPECT_EQ(xen_timer_get(vcpu), 100000);
+	time_goes(2);
+	EXPECT(came());
+	xen_timer_start(vcpu, 200000);
+	clock_set(-50000, true);
+	time_goes(149998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	xen_timer_start(vcpu, 300000);
+	clock_set(200000, true);
+	EXPECT(came());
+	xen_end();
+
+	/* It does not: not too early; it is woken, and looks. */
+	timer_begin();
+	xen_timer_start(vcpu, 100000);
+	time_goes(1000);
+	kicks = unit_vcpu_kicks(vcpu);
+	clock_set(-500, false);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks + 1);
+	EXPECT(kvm_xen_timer_enabled(vcpu) && kvm_xen_has_pending_timer(vcpu));
+	unit_clock_ns += 99000;
+	time_goes(99000);
+	EXPECT(!came());
+	EXPECT_EQ(xen_timer_get(vcpu), 100000);
+	unit_clock_ns += 500;
+	time_goes(500);
+	EXPECT(came());
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	xen_timer_start(vcpu, 200000);
+	clock_set(500000, false);
+	EXPECT(kvm_xen_timer_enabled(vcpu) && kvm_xen_has_pending_timer(vcpu));
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(came());
+	/* Nobody is woken for nothing. */
+	kicks = unit_vcpu_kicks(vcpu);
+	clock_set(500, false);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks);
+	xen_end();
+}
+
 TEST(xen_timer_periodic, "xen: timer: a period's missed ticks are one; too short a period is none")
 {
 	timer_begin();

@@ -43,7 +43,7 @@ static inline void vcpu_info_set(struct kvm_vcpu *vcpu, bool there)
 	}
 	EXPECT_EQ(activate(&x->vcpu_info, VI_GPA(vcpu->vcpu_idx), 64), 0);
 	WRITE_ONCE(x->unreachable, false);
-	if (READ_ONCE(x->parked_sel))
+	if (xen_has_parked(x))
 		xen_vcpu_wake(vcpu, XEN_TODO_SEL);
 }
 

@@ -10,7 +10,7 @@
  *
  *   shared_info	the port is latched; the vCPU it is for, or a worker,
  *			delivers it from where the page can be brought back
- *   vcpu_info		the selector is parked; its vCPU injects it (upcall.c)
+ *   vcpu_info		the word is parked; its vCPU tells the guest (upcall.c)
  *
  * Both are bits that are set before, and looked for after, the one that says that
  * there is something to look for (words, todo). So whoever takes the announcement
@@ -22,13 +22,12 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include <pfncache/gpc_live.h>
-
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
 #include "kept.h"
 #include "poll.h"
+#include "reach.h"
 #include "two_level.h"
 
 /* The worker's delays, in ms. */
@@ -62,10 +61,17 @@ void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo)
 /* The guest's flag is set: see to it that the guest does. */
 static void xen_upcall(struct kvm_vcpu *vcpu)
 {
-	if (READ_ONCE(xen_vcpu(vcpu)->upcall_vector))
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+
+	if (READ_ONCE(x->upcall_vector)) {
 		kvm_xen_inject_vcpu_vector(vcpu);
-	else
-		xen_vcpu_wake(vcpu, 0);
+		/* Pairs with smp_mb() in xen_block_look(): flag before poll_port. */
+		smp_mb();
+		if (likely(READ_ONCE(x->poll_port) != XEN_POLL_UPCALL))
+			return;
+	}
+
+	xen_vcpu_wake(vcpu, 0);
 }
 
 enum xen_raised {
@@ -78,14 +84,14 @@ enum xen_raised {
 static enum xen_raised xen_raise_sel(struct kvm_vcpu *vcpu, u32 port, bool wide)
 {
 	void *vi = kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info);
-	u32 sel = xen_2l_selector(port, wide);
 
 	if (!vi) {
-		set_bit(sel, &xen_vcpu(vcpu)->parked_sel);
+		set_bit(port / XEN_PARKED_PORTS, xen_vcpu(vcpu)->parked);
 		return XEN_PARKED;
 	}
 
-	return xen_2l_raise(vi, sel, wide) ? XEN_RAISED : XEN_KNOWN;
+	return xen_2l_raise(vi, xen_2l_selector(port, wide), wide) ?
+		XEN_RAISED : XEN_KNOWN;
 }
 
 static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
@@ -123,9 +129,7 @@ static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 	bool wide;
 
 	local_irq_save(flags);
-	if (!__kvm_gpc_reader(kvm))
-		goto out;
-	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
+	shinfo = xen_reach_shinfo(kvm);
 	if (!shinfo)
 		goto out;
 
@@ -235,9 +239,7 @@ int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 	bool wide;
 
 	local_irq_save(flags);
-	if (!__kvm_gpc_reader(kvm))
-		goto out;
-	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
+	shinfo = xen_reach_shinfo(kvm);
 	wide = READ_ONCE(xen_vm(kvm)->long_mode);
 	if (!shinfo || port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT))
 		goto out;
@@ -293,7 +295,7 @@ static int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 	return -EWOULDBLOCK;
 }
 
-/* @gone: shared_info is not to be had now, for any of them. */
+/* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
 	unsigned long ports = xchg(&ev->latched[word], 0);
@@ -320,6 +322,13 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		 */
 		set_bit(bit, &ev->latched[word]);
 		set_bit(word, &ev->words);
+
+		/* A vCPU that came just now has looked while we had it. */
+		if (!vcpu) {
+			vcpu = kvm_get_vcpu_by_id(ev->kvm, id);
+			if (vcpu)
+				xen_vcpu_wake(vcpu, XEN_TODO_LATCH);
+		}
 	}
 }
 
@@ -327,11 +336,13 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
  * xen_events_flush - deliver what is latched
  * @kvm: the VM
  *
- * What cannot be delivered stays latched.
+ * What cannot be delivered stays latched. That shared_info is back may be told by
+ * nobody; that a vCPU is there, it tells itself.
  *
  * Context: may sleep; kvm->srcu held.
+ * Return: whether something is left for want of shared_info.
  */
-void xen_events_flush(struct kvm *kvm)
+bool xen_events_flush(struct kvm *kvm)
 {
 	struct xen_events *ev = xen_events(kvm);
 	unsigned long words;
@@ -339,12 +350,14 @@ void xen_events_flush(struct kvm *kvm)
 	bool gone = false;
 
 	if (!ev || !READ_ONCE(ev->words))
-		return;
+		return false;
 
 	BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
 	words = xchg(&ev->words, 0);
 	for_each_set_bit(word, &words, BITS_PER_LONG)
 		xen_flush_word(ev, word, &gone);
+
+	return gone;
 }
 
 /**
@@ -358,10 +371,7 @@ void xen_events_flush(struct kvm *kvm)
  */
 void xen_events_finish(struct kvm *kvm)
 {
-	struct xen_events *ev = xen_events(kvm);
-
-	xen_events_flush(kvm);
-	if (ev && READ_ONCE(ev->words) && READ_ONCE(xen_vm(kvm)->shinfo.active))
+	if (xen_events_flush(kvm) && READ_ONCE(xen_vm(kvm)->shinfo.active))
 		xen_events_later(kvm);
 }
 
@@ -377,7 +387,7 @@ static bool xen_retry_parked(struct kvm *kvm)
 
 		if (!READ_ONCE(x->vcpu_info.active))
 			continue;
-		if (READ_ONCE(x->parked_sel)) {
+		if (xen_has_parked(x)) {
 			any = true;
 			WRITE_ONCE(x->unreachable, false);
 			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
@@ -396,7 +406,7 @@ static void xen_retry_work(struct work_struct *work)
 	struct xen_events *ev = container_of(work, struct xen_events,
 					     retry.work);
 	struct kvm *kvm = ev->kvm;
-	bool again;
+	bool again, gone;
 	int idx;
 
 	/* Its vCPUs may be going, and nobody will look any more. */
@@ -407,13 +417,13 @@ static void xen_retry_work(struct work_struct *work)
 
 	kthread_use_mm(kvm->mm);
 	idx = srcu_read_lock(&kvm->srcu);
-	xen_events_flush(kvm);
+	gone = xen_events_flush(kvm);
 	again = xen_retry_parked(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	kthread_unuse_mm(kvm->mm);
 
 	/* Without a page to wait for, its activation will wake us. */
-	again |= READ_ONCE(ev->words) && READ_ONCE(xen_vm(kvm)->shinfo.active);
+	again |= gone && READ_ONCE(xen_vm(kvm)->shinfo.active);
 	if (!again || !mmget_not_zero(kvm->mm)) {
 		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
 		return;

@@ -50,7 +50,6 @@ struct xen_stats {
  *	release semantics, under xen_vm.lock; its words are atomic
  * @answers: what XENVER_* calls return, by number (version.c). SRCU, written under
  *	xen_vm.lock
- * @debugfs_made: bit 0: the file exists
  * @stats: see &struct xen_stats
  */
 struct xen_events {
@@ -63,7 +62,6 @@ struct xen_events {
 	struct xen_port __rcu *ports[XEN_PORTS];
 	u64 *kept;
 	struct xen_answer __rcu *answers[XEN_ANSWERS];
-	unsigned long debugfs_made;
 	struct xen_stats stats;
 };
 
@@ -78,7 +76,7 @@ int xen_events_make(struct kvm *kvm);
 void xen_events_stop(struct kvm *kvm);
 void xen_events_free(struct kvm *kvm);
 void xen_events_reset(struct kvm *kvm);
-void xen_events_flush(struct kvm *kvm);
+bool xen_events_flush(struct kvm *kvm);
 void xen_events_finish(struct kvm *kvm);
 void xen_events_retry(struct kvm *kvm);
 void xen_events_later(struct kvm *kvm);

@@ -10,16 +10,17 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
 
-#include <pfncache/gpc_live.h>
-
+#include "../kvm_cache_regs.h"
 #include "../lapic.h"
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
 #include "hypercall.h"
 #include "poll.h"
+#include "reach.h"
 #include "time.h"
 #include "two_level.h"
+#include "vm.h"
 
 #include <xen/interface/sched.h>
 
@@ -121,8 +122,7 @@ static int xen_poll_look(struct kvm *kvm, const u32 *ports, u32 nr)
 	u32 i;
 
 	local_irq_save(flags);
-	shinfo = __kvm_gpc_reader(kvm) ? kvm_gpc_live(&xen_vm(kvm)->shinfo) :
-					 NULL;
+	shinfo = xen_reach_shinfo(kvm);
 	if (shinfo)
 		for (i = 0, ready = 0; i < nr && !ready; i++)
 			ready = xen_2l_pending(shinfo, ports[i]);
@@ -269,36 +269,72 @@ long xen_sched_poll(struct kvm_vcpu *vcpu, bool wide, u64 arg)
 	return r;
 }
 
+/* Unmask upcalls and look for one. Return: 0, 1, -EWOULDBLOCK: cannot see. */
+static int xen_block_look(struct kvm_vcpu *vcpu)
+{
+	int r = -EWOULDBLOCK;
+	unsigned long flags;
+	u8 *vi;
+
+	local_irq_save(flags);
+	vi = xen_reach_own(vcpu, &xen_vcpu(vcpu)->vcpu_info);
+	if (vi) {
+		/* evtchn_upcall_mask, the second byte of either layout. */
+		WRITE_ONCE(vi[1], 0);
+		/*
+		 * Pairs with smp_mb() in xen_upcall(): poll_port before the
+		 * flag here, the flag before poll_port there.
+		 */
+		smp_mb();
+		r = xen_2l_upcall_pending(vi);
+	}
+	local_irq_restore(flags);
+
+	if (r >= 0)
+		xen_mark_dirty(&xen_vcpu(vcpu)->vcpu_info);
+
+	return r;
+}
+
+/*
+ * A halted vCPU wakes for the interrupt that an upcall becomes, and can be saved as
+ * it is. Where there is no such interrupt, or the guest has them off, it sleeps here.
+ */
+static bool xen_block_is_halt(struct kvm_vcpu *vcpu)
+{
+	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF &&
+	       (READ_ONCE(xen_vcpu(vcpu)->upcall_vector) ||
+		READ_ONCE(xen_vm(vcpu->kvm)->upcall_vector));
+}
+
 /**
  * xen_sched_block - SCHEDOP_block
  * @vcpu: the calling vCPU, with a local APIC in the kernel
  *
- * Upcalls are unmasked and the vCPU sleeps until there is one, as Xen defines it.
- * The vCPU's run loop does the sleeping.
+ * Upcalls are unmasked and the vCPU sleeps until there is one, as Xen defines it;
+ * it makes no difference whether the guest has interrupts on. It may wake for no
+ * reason, as from SCHEDOP_poll.
  *
- * Context: vCPU task, kvm->srcu held.
+ * Context: vCPU task, kvm->srcu held; sleeps.
  * Return: 0.
  */
 long xen_sched_block(struct kvm_vcpu *vcpu)
 {
-	unsigned long flags;
-	bool pending = true;
-	u8 *vi;
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	int pending;
 
-	local_irq_save(flags);
-	vi = kvm_gpc_reader(vcpu->kvm, &xen_vcpu(vcpu)->reader_cpu) ?
-		kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info) : NULL;
-	if (vi) {
-		/* evtchn_upcall_mask, the second byte of either layout. */
-		WRITE_ONCE(vi[1], 0);
-		/* Pairs with the locked operation of who sets the flag. */
-		smp_mb();
-		pending = xen_2l_upcall_pending(vi);
-	}
-	local_irq_restore(flags);
+	WRITE_ONCE(x->poll_port, XEN_POLL_UPCALL);
+	pending = xen_block_look(vcpu);
+	if (pending < 0 && x->vcpu_info.active &&
+	    !kvm_gpc_refresh(&x->vcpu_info, sizeof(struct vcpu_info)))
+		pending = xen_block_look(vcpu);
 
-	if (!pending)
+	/* Who cannot see does not sleep. */
+	if (!pending && xen_block_is_halt(vcpu))
 		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
+	else if (!pending)
+		xen_sleep(vcpu);
+	WRITE_ONCE(x->poll_port, XEN_POLL_NONE);
 
 	return 0;
 }

@@ -12,7 +12,14 @@
 #include <linux/kvm_host.h>
 
 struct xen_events;
-struct xen_periodic;
+struct xen_timers;
+
+/* Ports there are with 64-bit structures and with 32-bit ones. */
+#define XEN_PORTS		4096
+#define XEN_PORTS_COMPAT	1024
+
+/* Ports that a bit of xen_vcpu.parked stands for. */
+#define XEN_PARKED_PORTS	32
 
 /**
  * struct xen_vm - Xen state of a VM
@@ -47,11 +54,12 @@ struct xen_vm {
 
 /* Bits of xen_vcpu.todo: what is to be done before the next entry. */
 #define XEN_TODO_LATCH		BIT(0)	/* latched events may be for this vCPU */
-#define XEN_TODO_SEL		BIT(1)	/* parked_sel is not zero */
+#define XEN_TODO_SEL		BIT(1)	/* parked is not empty */
 
 /* Values of xen_vcpu.poll_port that are no ports. */
 #define XEN_POLL_NONE		-1
 #define XEN_POLL_ANY		-2
+#define XEN_POLL_UPCALL		-3	/* not in poll_mask: in SCHEDOP_block */
 
 /**
  * struct xen_vcpu - Xen state of a vCPU
@@ -73,18 +81,17 @@ struct xen_vm {
  * @clock_tsc: with @clock_ns, @clock_mul and @clock_shift the guest's clock as
  *	last seen in process context, for sched-out, which cannot ask
  * @clock_ns: guest time at @clock_tsc; 0: it cannot be computed from the TSC
- * @parked_sel: words of evtchn_pending that a sender could not tell the guest of,
- *	since vcpu_info was not to be reached. Atomic
+ * @parked: dwords of evtchn_pending that a sender could not tell the guest of, since
+ *	vcpu_info was not to be reached. Dwords are the same ports in either
+ *	layout, which may change before the guest is told. Atomic
  * @todo: XEN_TODO_*, set by senders after what they announce. Atomic
- * @timer_expires: guest time of the one-shot timer, 0 when not armed
- * @timer: the one-shot timer, CLOCK_MONOTONIC
- * @periodic: the periodic timer, if ever used
+ * @timers: its timers, once it has had any. Read without a lock
+ * @told: exits there were, and one, when the vCPU was last told of an upcall
  * @clock_mul: see @clock_tsc
  * @vcpu_id: the guest's number of this vCPU
  * @timer_port: VIRQ_TIMER's port or 0
- * @timer_cpu: the CPU on which the timers were started
  * @reader_cpu: see kvm_gpc_reader()
- * @poll_port: the port SCHEDOP_poll waits for, XEN_POLL_ANY or XEN_POLL_NONE
+ * @poll_port: the port SCHEDOP_poll waits for, or XEN_POLL_*
  */
 struct xen_vcpu {
 	u64 hcall_rip;
@@ -102,15 +109,13 @@ struct xen_vcpu {
 	u64 runstate_times[4];
 	u64 clock_tsc;
 	u64 clock_ns;
-	unsigned long parked_sel;
+	DECLARE_BITMAP(parked, XEN_PORTS / XEN_PARKED_PORTS);
 	unsigned long todo;
-	u64 timer_expires;
-	struct hrtimer timer;
-	struct xen_periodic *periodic;
+	struct xen_timers *timers;
+	u64 told;
 	u32 clock_mul;
 	u32 vcpu_id;
 	u32 timer_port;
-	int timer_cpu;
 	int reader_cpu;
 	int poll_port;
 };
@@ -140,9 +145,19 @@ static inline struct kvm_vcpu *xen_to_vcpu(struct xen_vcpu *x)
 	return container_of((struct kvm_vcpu_xen *)x, struct kvm_vcpu, arch.xen);
 }
 
-/* Ports there are with 64-bit structures and with 32-bit ones. */
-#define XEN_PORTS		4096
-#define XEN_PORTS_COMPAT	1024
+/* Is there anything parked? */
+static inline bool xen_has_parked(struct xen_vcpu *x)
+{
+	BUILD_BUG_ON(sizeof(x->parked) != 2 * sizeof(x->parked[0]));
+
+	return READ_ONCE(x->parked[0]) || READ_ONCE(x->parked[1]);
+}
+
+/* Has the vCPU been told of an upcall since it was last in the guest? */
+static inline bool xen_told(struct kvm_vcpu *vcpu)
+{
+	return xen_vcpu(vcpu)->told == vcpu->stat.exits + 1;
+}
 
 static inline u32 xen_max_port(struct kvm *kvm)
 {

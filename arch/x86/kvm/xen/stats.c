@@ -39,7 +39,6 @@ void xen_stats_publish(struct kvm *kvm)
 {
 	struct xen_events *ev = xen_events(kvm);
 
-	if (!test_and_set_bit(0, &ev->debugfs_made))
-		debugfs_create_file("xen", 0444, kvm->debugfs_dentry, ev,
-				    &xen_stats_fops);
+	debugfs_create_file("xen", 0444, kvm->debugfs_dentry, ev,
+			    &xen_stats_fops);
 }

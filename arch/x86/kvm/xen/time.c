@@ -14,11 +14,15 @@
 #include "../x86.h"
 #include "time.h"
 
-/* The guest's clock is a function of the TSC, and its parameters are known. */
+/*
+ * The guest's clock is a function of the TSC, and its parameters are known. While it
+ * is to be computed anew, at the next entry, it is KVM's that is right.
+ */
 static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu)
 {
 	return vcpu->kvm->arch.use_master_clock &&
-	       vcpu->arch.hv_clock.tsc_to_system_mul;
+	       vcpu->arch.hv_clock.tsc_to_system_mul &&
+	       !kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu);
 }
 
 /*

@@ -14,6 +14,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "poll.h"
 #include "time.h"
 #include "timer.h"
 
@@ -25,16 +26,40 @@
 #define XEN_PERIOD_MAX_NS	(~0ULL >> 2)
 
 /**
- * struct xen_periodic - periodic timer of a vCPU
- * @timer: CLOCK_MONOTONIC
- * @vcpu: its vCPU
+ * struct xen_timers - timers of a vCPU
+ * @vcpu: the vCPU
+ * @once: the one-shot timer, CLOCK_MONOTONIC
+ * @expires: guest time at which @once is due, ns; 0: it is not armed
+ * @clock: what says which clock @once goes by: system_time of the vCPU's hv_clock
+ * @offset: and KVM's offset of guest time, which KVM_SET_CLOCK changes
+ * @periodic: the periodic timer, CLOCK_MONOTONIC
  * @period: ns, 0 when stopped
+ * @cpu: the CPU on which they were started
+ *
+ * All but @vcpu are the vCPU task's, or its mutex holder's. The callback of @once
+ * writes @expires and @offset, and never runs beside their writes.
  */
-struct xen_periodic {
-	struct hrtimer timer;
+struct xen_timers {
 	struct kvm_vcpu *vcpu;
+	struct hrtimer once;
+	u64 expires;
+	u64 clock;
+	s64 offset;
+	struct hrtimer periodic;
 	u64 period;
+	int cpu;
 };
+
+static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
+{
+	/* Pairs with smp_store_release() in xen_timers_make(). */
+	return smp_load_acquire(&xen_vcpu(vcpu)->timers);
+}
+
+static s64 xen_clock_offset(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
+}
 
 static void xen_timer_event(struct kvm_vcpu *vcpu)
 {
@@ -44,55 +69,104 @@ static void xen_timer_event(struct kvm_vcpu *vcpu)
 		xen_event_send(vcpu->kvm, vcpu, vcpu->vcpu_id, port);
 }
 
+/*
+ * The VMM has set the clock back, and the vCPU has not come by yet. Return: whether
+ * it is too early for the event; the timer then runs on.
+ */
+static bool xen_timer_early(struct xen_timers *t)
+{
+	s64 offset = xen_clock_offset(t->vcpu);
+	u64 now;
+
+	if (likely(offset == t->offset))
+		return false;
+
+	WRITE_ONCE(t->offset, offset);
+	now = get_kvmclock_ns(t->vcpu->kvm);
+	if (now >= t->expires)
+		return false;
+
+	hrtimer_set_expires(&t->once,
+			    ktime_add_safe(ktime_get(),
+					   min_t(u64, t->expires - now, S64_MAX)));
+
+	return true;
+}
+
 static enum hrtimer_restart xen_timer_fire(struct hrtimer *timer)
 {
-	struct xen_vcpu *x = container_of(timer, struct xen_vcpu, timer);
+	struct xen_timers *t = container_of(timer, struct xen_timers, once);
 
-	WRITE_ONCE(x->timer_expires, 0);
-	xen_timer_event(xen_to_vcpu(x));
+	if (xen_timer_early(t))
+		return HRTIMER_RESTART;
+
+	WRITE_ONCE(t->expires, 0);
+	xen_timer_event(t->vcpu);
 
 	return HRTIMER_NORESTART;
 }
 
 static enum hrtimer_restart xen_periodic_fire(struct hrtimer *timer)
 {
-	struct xen_periodic *p = container_of(timer, struct xen_periodic, timer);
+	struct xen_timers *t = container_of(timer, struct xen_timers, periodic);
 
-	xen_timer_event(p->vcpu);
+	xen_timer_event(t->vcpu);
 	/* Ticks that were missed are not made up for, as in Xen. */
-	hrtimer_forward_now(timer, ns_to_ktime(p->period));
+	hrtimer_forward_now(timer, ns_to_ktime(t->period));
 
 	return HRTIMER_RESTART;
 }
 
 /**
- * xen_timer_init - prepare a vCPU's timers
- * @vcpu: the vCPU, known to nobody else
+ * xen_timers_make - see to it that a vCPU has timers
+ * @vcpu: the vCPU
  *
- * Context: any.
+ * Called by whatever gives it a timer's port or a period; without, it has no use for
+ * them.
+ *
+ * Context: vCPU task or mutex; may sleep.
+ * Return: 0 or -ENOMEM.
  */
-void xen_timer_init(struct kvm_vcpu *vcpu)
+int xen_timers_make(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 
-	hrtimer_init(&x->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-	x->timer.function = xen_timer_fire;
+	if (t)
+		return 0;
+
+	t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
+	if (!t)
+		return -ENOMEM;
+
+	t->vcpu = vcpu;
+	t->cpu = -1;
+	hrtimer_init(&t->once, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	t->once.function = xen_timer_fire;
+	hrtimer_init(&t->periodic, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	t->periodic.function = xen_periodic_fire;
+	/* Pairs with smp_load_acquire() in xen_timers(): what is in them first. */
+	smp_store_release(&xen_vcpu(vcpu)->timers, t);
+
+	return 0;
 }
 
 /**
- * xen_timer_destroy - a vCPU's timers are needed no more
- * @vcpu: the vCPU
+ * xen_timers_destroy - a vCPU's timers are needed no more
+ * @vcpu: the vCPU, which nobody else can find
  *
  * Context: may sleep. When this returns no callback runs or will.
  */
-void xen_timer_destroy(struct kvm_vcpu *vcpu)
+void xen_timers_destroy(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 
-	hrtimer_cancel(&x->timer);
-	xen_periodic_stop(vcpu);
-	kfree(x->periodic);
-	x->periodic = NULL;
+	if (!t)
+		return;
+
+	hrtimer_cancel(&t->once);
+	hrtimer_cancel(&t->periodic);
+	xen_vcpu(vcpu)->timers = NULL;
+	kfree(t);
 }
 
 /**
@@ -103,36 +177,42 @@ void xen_timer_destroy(struct kvm_vcpu *vcpu)
  */
 void xen_timer_stop(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 
-	hrtimer_cancel(&x->timer);
-	x->timer_expires = 0;
+	if (t) {
+		hrtimer_cancel(&t->once);
+		WRITE_ONCE(t->expires, 0);
+	}
 }
 
 /**
  * xen_timer_start - arm the one-shot timer
- * @vcpu: the vCPU
+ * @vcpu: the vCPU, with timers
  * @expires: guest time, ns; if it is past the event is sent now
  *
  * Context: vCPU task or mutex.
  */
 void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 	ktime_t when;
 
-	hrtimer_cancel(&x->timer);
+	hrtimer_cancel(&t->once);
+
+	/* Before the clock is read: a change after that is found out. */
+	WRITE_ONCE(t->offset, xen_clock_offset(vcpu));
+	t->clock = vcpu->arch.hv_clock.system_time;
 
 	if (!xen_guest_time_to_ktime(vcpu, expires, &when)) {
-		x->timer_expires = 0;
+		WRITE_ONCE(t->expires, 0);
 		xen_timer_event(vcpu);
 		return;
 	}
 
 	/* Before the callback can see it. */
-	WRITE_ONCE(x->timer_expires, expires);
-	x->timer_cpu = raw_smp_processor_id();
-	hrtimer_start(&x->timer, when, HRTIMER_MODE_ABS_HARD);
+	WRITE_ONCE(t->expires, expires);
+	t->cpu = raw_smp_processor_id();
+	hrtimer_start(&t->once, when, HRTIMER_MODE_ABS_HARD);
 }
 
 /**
@@ -146,18 +226,49 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
  */
 u64 xen_timer_get(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 	u64 expires;
 
-	/* The callback is either over, with 0 written, or will not run. */
-	if (!hrtimer_cancel(&x->timer))
-		return READ_ONCE(x->timer_expires);
+	if (!t)
+		return 0;
 
-	expires = READ_ONCE(x->timer_expires);
+	/* The callback is either over, with 0 written, or will not run. */
+	if (!hrtimer_cancel(&t->once))
+		return READ_ONCE(t->expires);
+
+	expires = READ_ONCE(t->expires);
 	if (expires)
-		hrtimer_start_expires(&x->timer, HRTIMER_MODE_ABS_HARD);
+		hrtimer_start_expires(&t->once, HRTIMER_MODE_ABS_HARD);
 
 	return expires;
+}
+
+/**
+ * xen_timer_moved - has the clock changed since the one-shot timer was armed?
+ * @vcpu: the vCPU
+ *
+ * Context: vCPU task.
+ */
+bool xen_timer_moved(struct kvm_vcpu *vcpu)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+
+	return READ_ONCE(t->expires) &&
+	       (READ_ONCE(t->offset) != xen_clock_offset(vcpu) ||
+		t->clock != vcpu->arch.hv_clock.system_time);
+}
+
+/* The guest time at which it is due is as it was. */
+static void xen_timer_again(struct kvm_vcpu *vcpu)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+	u64 expires;
+
+	hrtimer_cancel(&t->once);
+	/* The callback is over, or will not run. */
+	expires = READ_ONCE(t->expires);
+	if (expires)
+		xen_timer_start(vcpu, expires);
 }
 
 /**
@@ -170,26 +281,21 @@ u64 xen_timer_get(struct kvm_vcpu *vcpu)
  */
 int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
-	struct xen_periodic *p = x->periodic;
+	struct xen_timers *t;
+	int r;
 
 	if (period < XEN_PERIOD_MIN_NS || period > XEN_PERIOD_MAX_NS)
 		return -EINVAL;
 
-	if (!p) {
-		p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
-		if (!p)
-			return -ENOMEM;
-		hrtimer_init(&p->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-		p->timer.function = xen_periodic_fire;
-		p->vcpu = vcpu;
-		x->periodic = p;
-	}
+	r = xen_timers_make(vcpu);
+	if (r)
+		return r;
 
-	hrtimer_cancel(&p->timer);
-	p->period = period;
-	x->timer_cpu = raw_smp_processor_id();
-	hrtimer_start(&p->timer, ktime_add_ns(ktime_get(), period),
+	t = xen_timers(vcpu);
+	hrtimer_cancel(&t->periodic);
+	t->period = period;
+	t->cpu = raw_smp_processor_id();
+	hrtimer_start(&t->periodic, ktime_add_ns(ktime_get(), period),
 		      HRTIMER_MODE_ABS_HARD);
 
 	return 0;
@@ -203,11 +309,11 @@ int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period)
  */
 void xen_periodic_stop(struct kvm_vcpu *vcpu)
 {
-	struct xen_periodic *p = xen_vcpu(vcpu)->periodic;
+	struct xen_timers *t = xen_timers(vcpu);
 
-	if (p) {
-		hrtimer_cancel(&p->timer);
-		p->period = 0;
+	if (t) {
+		hrtimer_cancel(&t->periodic);
+		t->period = 0;
 	}
 }
 
@@ -220,42 +326,87 @@ void xen_periodic_stop(struct kvm_vcpu *vcpu)
  */
 u64 xen_periodic_get(struct kvm_vcpu *vcpu)
 {
-	struct xen_periodic *p = xen_vcpu(vcpu)->periodic;
+	struct xen_timers *t = xen_timers(vcpu);
 
-	return p ? p->period : 0;
+	return t ? t->period : 0;
 }
 
 /**
  * xen_timers_move - let the timers follow their vCPU to its CPU
  * @vcpu: the vCPU, loaded by the current task
  *
- * An interrupt on another CPU would have to wake this one.
+ * An interrupt on another CPU would have to wake this one. Comes after the vCPU's
+ * clock has been brought up to date, so a timer that goes by an old one is armed
+ * anew by the way.
  *
  * Context: vCPU task.
  */
 void xen_timers_move(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
+	struct xen_timers *t = xen_timers(vcpu);
 	int cpu = raw_smp_processor_id();
 
-	if (likely(x->timer_cpu == cpu))
+	if (!t)
 		return;
 
-	x->timer_cpu = cpu;
-	if (hrtimer_cancel(&x->timer))
-		hrtimer_start_expires(&x->timer, HRTIMER_MODE_ABS_HARD);
-	if (x->periodic && hrtimer_cancel(&x->periodic->timer))
-		hrtimer_start_expires(&x->periodic->timer,
-				      HRTIMER_MODE_ABS_HARD);
+	if (xen_timer_moved(vcpu))
+		xen_timer_again(vcpu);
+
+	if (likely(t->cpu == cpu))
+		return;
+
+	t->cpu = cpu;
+	if (hrtimer_cancel(&t->once))
+		hrtimer_start_expires(&t->once, HRTIMER_MODE_ABS_HARD);
+	if (hrtimer_cancel(&t->periodic))
+		hrtimer_start_expires(&t->periodic, HRTIMER_MODE_ABS_HARD);
 }
 
 /**
- * kvm_xen_inject_timer_irqs - deliver timer events that are due
- * @vcpu: the vCPU
+ * kvm_xen_inject_timer_irqs - arm the timer anew if it goes by an old clock
+ * @vcpu: the vCPU, with timers
  *
- * KVM's name for something that is not needed: kvm_xen_has_pending_timer() is
- * never true.
+ * The name is KVM's; there is nothing to inject.
+ *
+ * Context: vCPU task; kvm->srcu held.
  */
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu)
 {
+	if (xen_timer_moved(vcpu))
+		xen_timer_again(vcpu);
+}
+
+/**
+ * kvm_xen_vm_ioctl - an ioctl of the VM that is the architecture's
+ * @file: the VM's
+ * @cmd: which one
+ * @arg: its argument
+ *
+ * Stands in for kvm_arch_vm_ioctl() in kvm_main.c. When the clock has been set, vCPUs
+ * that are in the guest or asleep look whether their timers are still right; others
+ * do so before they enter the guest, or when the timer fires.
+ *
+ * Context: may sleep.
+ * Return: what kvm_arch_vm_ioctl() says.
+ */
+int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	int r = kvm_arch_vm_ioctl(file, cmd, arg);
+	struct kvm *kvm = file->private_data;
+	struct kvm_vcpu *vcpu;
+	struct xen_timers *t;
+	unsigned long i;
+
+	if (cmd != KVM_SET_CLOCK || r)
+		return r;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		t = xen_timers(vcpu);
+		if (t && READ_ONCE(t->expires))
+			xen_vcpu_wake(vcpu, 0);
+	}
+	/* And those who sleep until a time. */
+	xen_poll_wake_all(kvm);
+
+	return r;
 }

@@ -4,8 +4,8 @@
 
 #include "state.h"
 
-void xen_timer_init(struct kvm_vcpu *vcpu);
-void xen_timer_destroy(struct kvm_vcpu *vcpu);
+int xen_timers_make(struct kvm_vcpu *vcpu);
+void xen_timers_destroy(struct kvm_vcpu *vcpu);
 void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires);
 void xen_timer_stop(struct kvm_vcpu *vcpu);
 u64 xen_timer_get(struct kvm_vcpu *vcpu);

@@ -12,6 +12,7 @@
 #ifndef __KVM_XEN_TWO_LEVEL_H__
 #define __KVM_XEN_TWO_LEVEL_H__
 
+#include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/types.h>
 
@@ -64,6 +65,24 @@ static inline bool xen_2l_clear_mask(void *shinfo, u32 port, bool wide)
 static inline u32 xen_2l_selector(u32 port, bool wide)
 {
 	return port / (wide ? 64 : 32);
+}
+
+/*
+ * The selectors of the dwords of evtchn_pending in @dwords, of which the first is
+ * number @first. What lies beyond the guest's ports is nobody's.
+ */
+static inline u64 xen_2l_selectors(unsigned long dwords, u32 first, bool wide)
+{
+	u64 sels = 0;
+	u32 bit, sel;
+
+	for_each_set_bit(bit, &dwords, BITS_PER_LONG) {
+		sel = xen_2l_selector((first + bit) * 32, wide);
+		if (wide || sel < 32)
+			sels |= BIT_ULL(sel);
+	}
+
+	return sels;
 }
 
 static inline u32 *xen_2l_sel_word(void *vcpu_info, u32 sel, bool wide)

@@ -8,12 +8,11 @@
  */
 #include <linux/kvm_host.h>
 
-#include <pfncache/gpc_live.h>
-
 #include "../lapic.h"
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "reach.h"
 #include "two_level.h"
 #include "vm.h"
 
@@ -50,11 +49,9 @@ static int xen_peek_upcall(struct kvm_vcpu *vcpu)
 
 	/* Three loads: the CPU's number that was noted, the page, the flag. */
 	local_irq_save(flags);
-	if (kvm_gpc_reader(vcpu->kvm, &x->reader_cpu)) {
-		vi = kvm_gpc_live(&x->vcpu_info);
-		if (vi)
-			r = xen_2l_upcall_pending(vi);
-	}
+	vi = xen_reach_own(vcpu, &x->vcpu_info);
+	if (vi)
+		r = xen_2l_upcall_pending(vi);
 	local_irq_restore(flags);
 
 	return r;
@@ -85,6 +82,11 @@ static int xen_refresh_vcpu_info(struct kvm_vcpu *vcpu)
  * __kvm_xen_has_interrupt - is the guest's upcall flag set?
  * @vcpu: the vCPU, loaded by the current task
  *
+ * KVM asks whether there is an interrupt, and then which, and warns if there is none
+ * after all; but another vCPU may clear the flag in between, or the VMM take the
+ * page away. So "yes" holds until the vCPU has been in the guest. At worst that is an
+ * upcall for nothing, which guests know.
+ *
  * Context: any in which the vCPU is loaded: interrupts off, a task about to sleep,
  *	or one that may. Only the last brings back a page that was taken away.
  * Return: 1 if it is set, or if that could only be told from where one may sleep;
@@ -92,45 +94,55 @@ static int xen_refresh_vcpu_info(struct kvm_vcpu *vcpu)
  */
 int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 {
-	int r = xen_peek_upcall(vcpu);
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	int r;
 
 	/* Below it is told apart who may sleep and who may not. */
 	BUILD_BUG_ON(!IS_ENABLED(CONFIG_PREEMPT_COUNT));
 
-	if (likely(r >= 0))
-		return r;
-
-	if (READ_ONCE(xen_vcpu(vcpu)->unreachable))
-		return 0;
-
-	/* "Yes" brings the task to where it can look for itself. */
-	if (!preemptible() || !task_is_running(current))
+	if (unlikely(xen_told(vcpu)))
 		return 1;
 
-	if (xen_refresh_vcpu_info(vcpu))
+	r = xen_peek_upcall(vcpu);
+	if (likely(!r))
 		return 0;
 
-	/* Gone again already: ask again at the next entry, which is soon. */
-	r = xen_peek_upcall(vcpu);
+	if (r < 0) {
+		if (READ_ONCE(x->unreachable))
+			return 0;
 
-	return r < 0 ? 1 : r;
+		/* "Yes" brings the task to where it can look for itself. */
+		if (!preemptible() || !task_is_running(current))
+			return 1;
+
+		/* Gone again when it is back already? The guest may look. */
+		if (xen_refresh_vcpu_info(vcpu) || !xen_peek_upcall(vcpu))
+			return 0;
+	}
+
+	x->told = vcpu->stat.exits + 1;
+
+	return 1;
 }
 
 /* Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
 static int xen_inject_parked(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
-	unsigned long flags, sels = 0;
-	int r = -EWOULDBLOCK;
-	void *vi;
+	int i, r = -EWOULDBLOCK;
+	unsigned long flags;
+	u64 sels = 0;
 	bool wide;
+	void *vi;
 
 	local_irq_save(flags);
-	vi = kvm_gpc_reader(vcpu->kvm, &x->reader_cpu) ?
-		kvm_gpc_live(&x->vcpu_info) : NULL;
+	vi = xen_reach_own(vcpu, &x->vcpu_info);
 	if (vi) {
+		/* Once: the layout is that of all of them. */
 		wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
-		sels = xchg(&x->parked_sel, 0);
+		for (i = 0; i < ARRAY_SIZE(x->parked); i++)
+			sels |= xen_2l_selectors(xchg(&x->parked[i], 0),
+						 i * BITS_PER_LONG, wide);
 		if (sels)
 			xen_2l_raise_many(vi, sels, wide);
 		r = !!sels;
@@ -146,7 +158,7 @@ static void xen_inject_selectors(struct kvm_vcpu *vcpu)
 	struct xen_events *ev;
 	int i, r;
 
-	for (i = 0; i < XEN_INJECT_TRIES && READ_ONCE(x->parked_sel); i++) {
+	for (i = 0; i < XEN_INJECT_TRIES && xen_has_parked(x); i++) {
 		r = xen_inject_parked(vcpu);
 		if (r > 0) {
 			ev = xen_events(vcpu->kvm);
@@ -159,7 +171,7 @@ static void xen_inject_selectors(struct kvm_vcpu *vcpu)
 		}
 	}
 
-	if (READ_ONCE(x->parked_sel))
+	if (xen_has_parked(x))
 		xen_events_later(vcpu->kvm);
 }
 
@@ -182,6 +194,6 @@ void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu)
 		xen_events_finish(vcpu->kvm);
 
 	/* Of its own accord too: the flush may have parked some just now. */
-	if (READ_ONCE(x->parked_sel))
+	if (xen_has_parked(x))
 		xen_inject_selectors(vcpu);
 }

@@ -15,8 +15,6 @@
 #include "uapi.h"
 #include "vm.h"
 
-#define XEN_FIRST_VECTOR	0x10
-
 /**
  * kvm_xen_init_vcpu - prepare a vCPU for Xen
  * @vcpu: the vCPU, known to nobody else
@@ -28,12 +26,10 @@ void kvm_xen_init_vcpu(struct kvm_vcpu *vcpu)
 	x->vcpu_id = vcpu->vcpu_idx;
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
-	x->timer_cpu = -1;
 	kvm_gpc_init(&x->vcpu_info, vcpu->kvm);
 	kvm_gpc_init(&x->time_info, vcpu->kvm);
 	kvm_gpc_init(&x->runstate_area, vcpu->kvm);
 	kvm_gpc_init(&x->runstate_rest, vcpu->kvm);
-	xen_timer_init(vcpu);
 
 	/* Events may be waiting for it. */
 	if (xen_events(vcpu->kvm))
@@ -51,7 +47,7 @@ void kvm_xen_destroy_vcpu(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
 	xen_events_stop(vcpu->kvm);
-	xen_timer_destroy(vcpu);
+	xen_timers_destroy(vcpu);
 
 	kvm_gpc_deactivate(&x->vcpu_info);
 	kvm_gpc_deactivate(&x->time_info);
@@ -102,8 +98,11 @@ static int xen_set_vcpu_info(struct kvm_vcpu *vcpu, gpa_t gpa,
 	WRITE_ONCE(x->unreachable, false);
 	if (!r && x->vcpu_info.active) {
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
-		if (READ_ONCE(x->parked_sel))
+		if (xen_has_parked(x))
 			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+		/* Events may have been sent before there was this vCPU. */
+		if (READ_ONCE(xen_events(vcpu->kvm)->words))
+			xen_events_retry(vcpu->kvm);
 	}
 
 	return r;
@@ -124,10 +123,17 @@ static int xen_set_time_info(struct kvm_vcpu *vcpu, gpa_t gpa)
 static int xen_set_timer(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 {
 	u32 port = data->u.timer.port;
+	int r;
 
 	if (port && data->u.timer.priority !=
 	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
 		return -EINVAL;
+
+	if (port) {
+		r = xen_timers_make(vcpu);
+		if (r)
+			return r;
+	}
 
 	xen_timer_stop(vcpu);
 	WRITE_ONCE(xen_vcpu(vcpu)->timer_port, port);
@@ -287,7 +293,7 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int r = 0, idx;
 
-	if (READ_ONCE(x->todo) || READ_ONCE(x->parked_sel)) {
+	if (READ_ONCE(x->todo) || xen_has_parked(x)) {
 		idx = srcu_read_lock(&vcpu->kvm->srcu);
 		kvm_xen_inject_pending_events(vcpu);
 		srcu_read_unlock(&vcpu->kvm->srcu, idx);

@@ -7,14 +7,13 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include <pfncache/gpc_live.h>
-
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
 #include "kept.h"
 #include "poll.h"
 #include "ports.h"
+#include "reach.h"
 #include "uapi.h"
 #include "version.h"
 #include "vm.h"
@@ -29,9 +28,6 @@
 
 /* Refreshes before the wall clock gives up. */
 #define XEN_WC_TRIES		64
-
-/* Vectors below this are exceptions'. */
-#define XEN_FIRST_VECTOR	0x10
 
 DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_xen_enabled, HZ);
 
@@ -49,8 +45,7 @@ static int xen_write_wall_clock(struct kvm *kvm)
 	void *shinfo;
 
 	local_irq_save(flags);
-	shinfo = __kvm_gpc_reader(kvm) ? kvm_gpc_live(&xen_vm(kvm)->shinfo) :
-					 NULL;
+	shinfo = xen_reach_shinfo(kvm);
 	if (shinfo) {
 		if (READ_ONCE(xen_vm(kvm)->long_mode)) {
 			wc = shinfo + offsetof(struct shared_info, wc);
@@ -133,7 +128,8 @@ static bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa,
  *
  * If it cannot be done the cache stays where it was.
  *
- * Context: may sleep; xen_vm.lock and kvm->srcu held.
+ * Context: may sleep; kvm->srcu held, and what the attribute is protected by:
+ *	xen_vm.lock for the VM's, the vCPU's mutex for a vCPU's.
  * Return: 0 or what kvm_gpc_activate() says.
  */
 int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
@@ -186,25 +182,17 @@ static int xen_set_shared_info(struct kvm *kvm, gpa_t gpa, unsigned long hva)
 }
 
 /*
- * Layouts change. Selectors that were parked under the old one say nothing under
- * the new one: the guest is told to look everywhere.
+ * Layouts change. Whoever is at a word of the old one has left it when this returns;
+ * what is latched or parked is kept by port, and says the same in either.
  */
 static int xen_set_long_mode(struct kvm *kvm, bool wide)
 {
 	struct xen_vm *xv = xen_vm(kvm);
-	struct kvm_vcpu *vcpu;
 	int r = 0, idx;
-	unsigned long i;
 
 	if (xv->long_mode != wide) {
 		WRITE_ONCE(xv->long_mode, wide);
 		kvm_gpc_quiesce(kvm);
-		kvm_for_each_vcpu(i, vcpu, kvm) {
-			if (!READ_ONCE(xen_vcpu(vcpu)->parked_sel))
-				continue;
-			xchg(&xen_vcpu(vcpu)->parked_sel, ~0UL);
-			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
-		}
 	}
 
 	if (READ_ONCE(xv->shinfo.active)) {

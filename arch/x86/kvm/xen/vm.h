@@ -4,6 +4,9 @@
 
 #include "state.h"
 
+/* Vectors below this are exceptions'. */
+#define XEN_FIRST_VECTOR	0x10
+
 int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
 		unsigned long len);
 void xen_mark_dirty(struct gfn_to_pfn_cache *gpc);

@@ -11,6 +11,7 @@
 #include <linux/kvm_types.h>
 #include <asm/pvclock-abi.h>
 
+#define KVM_REQ_CLOCK_UPDATE	3
 #define KVM_MAX_VCPUS		4096
 #define KVM_MAX_VCPU_IDS	(4 * KVM_MAX_VCPUS)
 
@@ -34,6 +35,7 @@ struct kvm_arch {
 	struct kvm_xen xen;
 	struct kvm_xen_hvm_config xen_hvm_config;
 	bool use_master_clock;
+	s64 kvmclock_offset;
 };
 
 struct kvm_vcpu_arch {

@@ -30,6 +30,11 @@ static inline ktime_t ktime_add_safe(ktime_t a, ktime_t b)
 	return __builtin_add_overflow(a, b, &sum) ? KTIME_MAX : sum;
 }
 
+static inline void hrtimer_set_expires(struct hrtimer *t, ktime_t when)
+{
+	t->expires = when;
+}
+
 ktime_t ktime_get(void);
 void hrtimer_init(struct hrtimer *t, int clock, enum hrtimer_mode mode);
 void hrtimer_start(struct hrtimer *t, ktime_t when, enum hrtimer_mode mode);

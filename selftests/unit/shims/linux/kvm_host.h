@@ -35,6 +35,10 @@
 #define UNIT_SLOTS		8
 #define UNIT_VCPUS		8
 
+struct file {
+	void *private_data;
+};
+
 struct kvm_memory_slot {
 	gfn_t base_gfn;
 	unsigned long npages;
@@ -82,6 +86,7 @@ struct kvm_vcpu {
 		struct {
 			u64 halt_wait_ns;
 		} generic;
+		u64 exits;
 	} stat;
 	struct kvm_vcpu_arch arch;
 };
@@ -143,8 +148,10 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
 #define kvm_for_each_vcpu(i, vcpu, kvm) \
 	for ((i) = 0; ((vcpu) = kvm_get_vcpu(kvm, i)) != NULL; (i)++)
 void kvm_make_request(int req, struct kvm_vcpu *vcpu);
+bool kvm_test_request(int req, struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
+int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
 int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
