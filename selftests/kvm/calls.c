@@ -87,16 +87,7 @@ int calls_vm_attr(struct calls *c, unsigned int type, uint64_t *pad)
 
 int calls_ipi_port(struct calls *c, uint32_t port, unsigned int id)
 {
-	struct kvm_xen_hvm_attr attr = {
-		.type = KVM_XEN_ATTR_TYPE_EVTCHN,
-		.u.evtchn = {
-			.send_port = port,
-			.type = EVTCHNSTAT_IPI,
-			.deliver.port = { port, id, XVM_PRIO },
-		},
-	};
-
-	return set_attr(c, &attr);
+	return xvm_ipi_port(&c->vm, 0, port, id);
 }
 
 static uint8_t *mask_byte(struct calls *c, uint32_t port)

@@ -26,7 +26,6 @@
 #define EVTCHNSTAT_INTERDOMAIN	2
 #define EVTCHNSTAT_PIRQ		3
 #define EVTCHNSTAT_VIRQ		4
-#define EVTCHNSTAT_IPI		5
 
 struct calls {
 	struct xvm vm;

@@ -84,3 +84,18 @@ void probe_rwlocks(int probe, bool on)
 	if (ioctl(probe, PROBE_IOC_RWLOCKS, (unsigned long)on))
 		xvm_die("PROBE_IOC_RWLOCKS");
 }
+
+void probe_watch(int probe, const void *addr)
+{
+	if (ioctl(probe, PROBE_IOC_WATCH, addr))
+		xvm_die("PROBE_IOC_WATCH");
+}
+
+unsigned int probe_watched(int probe)
+{
+	int writes = ioctl(probe, PROBE_IOC_WATCHED, 0);
+
+	if (writes < 0)
+		xvm_die("PROBE_IOC_WATCHED");
+	return writes;
+}

@@ -27,4 +27,8 @@ enum kvm_xen_probe_state probe_state(int probe);
 void probe_release(int probe);
 void probe_rwlocks(int probe, bool on);
 
+/* Counts what the kernel writes to the four bytes at @addr, from now on. */
+void probe_watch(int probe, const void *addr);
+unsigned int probe_watched(int probe);
+
 #endif

@@ -221,6 +221,11 @@ int xvm_shinfo_hva(struct xvm *vm, void *hva)
 	return xvm_ioctl(vm->fd, KVM_XEN_HVM_SET_ATTR, &attr);
 }
 
+int xvm_vm_attr(struct xvm *vm, const struct kvm_xen_hvm_attr *attr)
+{
+	return xvm_ioctl(vm->fd, KVM_XEN_HVM_SET_ATTR, (void *)attr);
+}
+
 static struct kvm_xen_hvm_attr xvm_get_attr(struct xvm *vm, unsigned int type)
 {
 	struct kvm_xen_hvm_attr attr = { .type = type };
@@ -283,6 +288,22 @@ void xvm_timer(struct xvm *vm, unsigned int id, unsigned int port, uint64_t ns)
 	attr.u.timer.expires_ns = clock.clock + ns;
 	if (ioctl(vm->cpu[id], KVM_XEN_VCPU_SET_ATTR, &attr))
 		xvm_die("Xen timer of vCPU %u", id);
+}
+
+int xvm_ipi_port(struct xvm *vm, unsigned int flags, unsigned int port,
+		 unsigned int id)
+{
+	struct kvm_xen_hvm_attr attr = {
+		.type = KVM_XEN_ATTR_TYPE_EVTCHN,
+		.u.evtchn = {
+			.send_port = port,
+			.type = EVTCHNSTAT_IPI,
+			.flags = flags,
+			.deliver.port = { port, id, XVM_PRIO },
+		},
+	};
+
+	return xvm_vm_attr(vm, &attr);
 }
 
 int xvm_send(struct xvm *vm, unsigned int port, unsigned int id)

@@ -31,6 +31,7 @@
 #define XEN_VCPU_INFO_SIZE	64
 #define XEN_TIME_INFO_SIZE	32
 #define XEN_RUNSTATE_SIZE	0x30
+#define EVTCHNSTAT_IPI		5
 
 struct xvm {
 	int fd;
@@ -67,6 +68,7 @@ void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa,
 		  uint8_t *code);
 
 /* Xen attributes: @id names the vCPU. */
+int xvm_vm_attr(struct xvm *vm, const struct kvm_xen_hvm_attr *attr);
 int xvm_shinfo_gfn(struct xvm *vm, uint64_t gfn);
 int xvm_shinfo_hva(struct xvm *vm, void *hva);
 uint64_t xvm_get_shinfo_gfn(struct xvm *vm);
@@ -79,7 +81,9 @@ int xvm_runstate(struct xvm *vm, unsigned int id, unsigned int state);
 /* Arms the vCPU's Xen timer @ns nanoseconds from now. */
 void xvm_timer(struct xvm *vm, unsigned int id, unsigned int port, uint64_t ns);
 
-/* Events. */
+/* Events. @flags: KVM_XEN_EVTCHN_*, of the guest's EVTCHNOP_send to @id. */
+int xvm_ipi_port(struct xvm *vm, unsigned int flags, unsigned int port,
+		 unsigned int id);
 int xvm_send(struct xvm *vm, unsigned int port, unsigned int id);
 void xvm_route(struct xvm *vm, unsigned int gsi, unsigned int nr,
 	       unsigned int port, unsigned int id);

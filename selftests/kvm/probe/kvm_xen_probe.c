@@ -15,12 +15,15 @@
 #include <linux/atomic.h>
 #include <linux/compat.h>
 #include <linux/fs.h>
+#include <linux/hw_breakpoint.h>
 #include <linux/kprobes.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/perf_event.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
@@ -39,6 +42,9 @@ struct probe_session {
 	bool rwlocks;			/* probe_mutex */
 	struct kvm_xen_probe_hold hold;	/* written only while state is idle */
 	atomic_t state;			/* enum kvm_xen_probe_state */
+	struct perf_event * __percpu *watch;	/* probe_mutex; NULL: none */
+	struct page *watched;		/* probe_mutex; pinned while there is @watch */
+	atomic_t writes;		/* atomic */
 };
 
 static LIST_HEAD(probe_sessions);	/* RCU; changed under probe_mutex */
@@ -214,6 +220,58 @@ static int probe_set_rwlocks(struct probe_session *s, bool on)
 	return 0;
 }
 
+static void probe_written(struct perf_event *event,
+			  struct perf_sample_data *data, struct pt_regs *regs)
+{
+	struct probe_session *s = event->overflow_handler_context;
+
+	atomic_inc(&s->writes);
+}
+
+static void probe_unwatch(struct probe_session *s)
+{
+	lockdep_assert_held(&probe_mutex);
+
+	if (!s->watch)
+		return;
+	unregister_wide_hw_breakpoint(s->watch);
+	unpin_user_page(s->watched);
+	s->watch = NULL;
+}
+
+static int probe_watch(struct probe_session *s, unsigned long addr)
+{
+	struct perf_event * __percpu *watch;
+	struct perf_event_attr attr;
+	int r;
+
+	lockdep_assert_held(&probe_mutex);
+
+	probe_unwatch(s);
+	atomic_set(&s->writes, 0);
+	if (!addr)
+		return 0;
+	if (!IS_ALIGNED(addr, sizeof(u32)))
+		return -EINVAL;
+
+	r = pin_user_pages_fast(addr & PAGE_MASK, 1, FOLL_WRITE, &s->watched);
+	if (r != 1)
+		return r < 0 ? r : -EFAULT;
+
+	hw_breakpoint_init(&attr);
+	attr.bp_addr = (unsigned long)page_address(s->watched) +
+		       offset_in_page(addr);
+	attr.bp_len = HW_BREAKPOINT_LEN_4;
+	attr.bp_type = HW_BREAKPOINT_W;
+	watch = register_wide_hw_breakpoint(&attr, probe_written, s);
+	if (IS_ERR_PCPU(watch)) {
+		unpin_user_page(s->watched);
+		return PTR_ERR_PCPU(watch);
+	}
+	s->watch = watch;
+	return 0;
+}
+
 static int probe_hold(struct probe_session *s, void __user *arg)
 {
 	struct kvm_xen_probe_hold hold;
@@ -272,6 +330,10 @@ static long probe_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return 0;
 	case PROBE_IOC_RWLOCKS:
 		return probe_set_rwlocks(s, arg);
+	case PROBE_IOC_WATCH:
+		return probe_watch(s, arg);
+	case PROBE_IOC_WATCHED:
+		return atomic_read(&s->writes);
 	default:
 		return -ENOTTY;
 	}
@@ -299,6 +361,7 @@ static int probe_close(struct inode *inode, struct file *file)
 
 	scoped_guard(mutex, &probe_mutex) {
 		probe_release(s);
+		probe_unwatch(s);
 		probe_set_rwlocks(s, false);
 		list_del_rcu(&s->list);
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * Interface of the test probe: counts calls of named KVM functions, and holds
- * one task for a bounded time at the moment such a function returns, so that a
- * race window stays open for as long as a test needs it.
+ * Interface of the test probe: counts calls of named KVM functions, holds one task
+ * for a bounded time at the moment such a function returns, so that a race window
+ * stays open for as long as a test needs it, and counts the kernel's writes to four
+ * bytes of memory.
  *
  * One open file is one session.  A session sees only tasks that run on the
  * address space of the task that opened it (kernel threads that borrow it
@@ -67,5 +68,12 @@ enum kvm_xen_probe_state {
 #define PROBE_IOC_RELEASE	_IO('x', 0x05)
 /* Count rwlocks too (argument: 1 on, 0 off); it slows the whole host down. */
 #define PROBE_IOC_RWLOCKS	_IO('x', 0x06)
+/*
+ * Count from zero what writes to the four bytes at a user address, a multiple of four,
+ * through the kernel's own mapping of the page (argument: the address; 0: no more).
+ */
+#define PROBE_IOC_WATCH		_IO('x', 0x07)
+/* Returns the count. */
+#define PROBE_IOC_WATCHED	_IO('x', 0x08)
 
 #endif
