@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "../../arch/x86/kvm/xen/uapi.h"
 #include "caller.h"
 #include "xvm.h"
 
@@ -225,6 +226,81 @@ TEST_F(poll, bad_arguments)
 				       SCHEDOP_POLL, gpa, 0));
 	EXPECT_EQ(-EFAULT, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
 				       SCHEDOP_POLL, 0x40000000, 0));
+}
+
+/* ------------------------------------------------------------------------ */
+
+/* SCHEDOP_block; interrupts are off, so nothing but the event itself can wake. */
+static void prepare_block(FIXTURE_DATA(poll) *self)
+{
+	struct kvm_xen_hvm_attr leave = {
+		.type = KVM_XEN_ATTR_TYPE_X_ACCEL,
+		.u.pad[0] = KVM_XEN_ACCEL_BLOCK,
+	};
+	int r = xvm_vm_attr(&self->vm, &leave);
+
+	if (r)
+		xvm_die("KVM leaves SCHEDOP_block to the VMM: %d", r);
+	caller_set(&self->cpu[0], HYPERVISOR_SCHED_OP, SCHEDOP_BLOCK, 0, 0);
+}
+
+static void block_until_event(struct __test_metadata *_metadata,
+			      FIXTURE_DATA(poll) *self)
+{
+	uint8_t *info = self->mem.witness + INFO_PAGE * XVM_PAGE;
+	struct caller_thread s;
+
+	prepare_block(self);
+	info[1] = 1;
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_FALSE(caller_is_done(&s, 50));
+	EXPECT_EQ(0, info[1]);
+	ASSERT_EQ(0, xvm_send(&self->vm, NEVER, 1));
+	EXPECT_FALSE(caller_is_done(&s, 50));
+	/* Of another word, or the vCPU would know. */
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT + 64, 0));
+	EXPECT_TRUE(caller_is_done(&s, 1000));
+	caller_end(&s);
+	EXPECT_EQ(0, s.r);
+	EXPECT_EQ(0, caller_result(&self->cpu[0]));
+}
+
+TEST_F(poll, block_ends_with_an_event)
+{
+	block_until_event(_metadata, self);
+}
+
+/* The upcall is an interrupt that the guest does not take now. */
+TEST_F(poll, block_ends_with_an_event_of_a_vcpu_with_a_vector)
+{
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, 0x31));
+	block_until_event(_metadata, self);
+}
+
+TEST_F(poll, block_ends_with_an_event_without_vcpu_info)
+{
+	struct caller_thread s;
+
+	prepare_block(self);
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_FALSE(caller_is_done(&s, 50));
+	xvm_map(&self->mem, INFO_PAGE, self->mem.map + INFO_PAGE * XVM_PAGE);
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
+	EXPECT_TRUE(caller_is_done(&s, 1000));
+	caller_end(&s);
+}
+
+TEST_F(poll, block_with_an_upcall_pending_returns_at_once)
+{
+	struct caller_thread s;
+
+	prepare_block(self);
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
+	caller_start(&s, &self->cpu[0]);
+	EXPECT_TRUE(caller_is_done(&s, 100));
+	caller_end(&s);
+	EXPECT_EQ(0, s.r);
 }
 
 TEST_HARNESS_MAIN

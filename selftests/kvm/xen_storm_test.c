@@ -358,4 +358,75 @@ TEST_F_TIMEOUT(storm, a_million_events_sent_are_a_million_seen, 300)
 	EXPECT_LE(1, s->side[0].refused + s->side[1].refused);
 }
 
+/* ------------------------------------------------------------------------ */
+
+#define MOVES		3000
+
+struct sender {
+	struct side *from;
+	unsigned int port;
+	unsigned int calls;	/* atomic; completed */
+	int stop;		/* atomic */
+};
+
+static void *sender_thread(void *arg)
+{
+	struct sender *s = arg;
+
+	*s->from->arg = s->port;
+	while (!__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE)) {
+		caller_call(&s->from->caller, HYPERVISOR_EVTCHN_OP,
+			    EVTCHNOP_SEND, (ARG_PAGE + s->from->id) * XVM_PAGE,
+			    0);
+		__atomic_fetch_add(&s->calls, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+/* So many calls have begun and ended since. */
+static void wait_calls(struct sender *s, unsigned int nr)
+{
+	unsigned int first = __atomic_load_n(&s->calls, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(&s->calls, __ATOMIC_SEQ_CST) - first < nr)
+		sched_yield();
+}
+
+static uint64_t take_selector(struct side *s)
+{
+	return __atomic_exchange_n((uint64_t *)(s->tally.vcpu_info +
+						XEN_VCPU_INFO_SEL), 0,
+				   __ATOMIC_SEQ_CST);
+}
+
+/* A port is moved from vCPU to vCPU while the guest sends on it all the time. */
+TEST_F_TIMEOUT(storm, port_leads_where_it_was_last_said_to, 120)
+{
+	struct sender sender = { &self->s.side[0], FIRST(0) + IPIS };
+	uint64_t *word = (void *)(self->s.shared.witness + XEN_SHINFO_PENDING +
+				  sender.port / 64 * 8);
+	unsigned int i, to, wrong = 0;
+	struct storm *s = &self->s;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sender_thread, &sender));
+	for (i = 0; i < MOVES && !wrong; i++) {
+		to = i % CPUS;
+		must(xvm_ipi_port(&s->vm, KVM_XEN_EVTCHN_UPDATE, sender.port,
+				  to));
+		/* One that was under way may be the old vCPU's. */
+		wait_calls(&sender, 2);
+		take_selector(&s->side[0]);
+		take_selector(&s->side[1]);
+		__atomic_store_n(word, 0, __ATOMIC_SEQ_CST);
+		wait_calls(&sender, 2);
+		wrong += !take_selector(&s->side[to]);
+		wrong += !!take_selector(&s->side[!to]);
+	}
+	__atomic_store_n(&sender.stop, 1, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	TH_LOG("%u moves", i);
+	EXPECT_EQ(0, wrong);
+}
+
 TEST_HARNESS_MAIN

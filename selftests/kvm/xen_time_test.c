@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What depends on the guest's clock, when the VMM sets it.
+ *
+ * Affected: guests that were paused, restored or moved: the VMM sets their clock, ahead
+ * or back. Tried: timers and run state over a clock that was set, vCPUs asleep in the
+ * kernel or with the VMM meanwhile, a thread that had to wait for its CPU. A right
+ * system fires timers at their guest time, and books to each state the time spent in
+ * it, never more than there was.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "caller.h"
+#include "xvm.h"
+
+#define SHINFO_PAGE	1
+#define INFO_PAGE	2
+#define AREA_PAGE	3
+#define ARG_PAGE	4
+#define CODE_PAGE	5
+#define NPAGES		(CODE_PAGE + CALLER_PAGES)
+#define PORT		77
+#define NEVER		78
+#define MS		1000000ULL
+
+#define SSHOTTMR_FUTURE	1
+
+enum { RUNNING, RUNNABLE, BLOCKED, OFFLINE };
+
+FIXTURE(time) {
+	struct xvm vm;
+	struct xvm_mem mem;
+	struct caller caller;
+	uint8_t *shinfo;
+};
+
+FIXTURE_SETUP(time)
+{
+	xvm_mem_create(&self->mem, NPAGES);
+	self->shinfo = self->mem.witness + SHINFO_PAGE * XVM_PAGE;
+	xvm_create(&self->vm, true);
+	xvm_slot(&self->vm, 0, 0, 0, self->mem.size, self->mem.map);
+	ASSERT_EQ(0, xvm_shinfo_gfn(&self->vm, SHINFO_PAGE));
+	caller_create(&self->caller, &self->vm, 0, CODE_PAGE * XVM_PAGE,
+		      self->mem.map + CODE_PAGE * XVM_PAGE);
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+				  INFO_PAGE * XVM_PAGE));
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR,
+				  AREA_PAGE * XVM_PAGE));
+}
+
+FIXTURE_TEARDOWN(time)
+{
+	xvm_destroy(&self->vm);
+}
+
+static uint64_t guest_ns(FIXTURE_DATA(time) *self)
+{
+	struct kvm_clock_data clock = {};
+
+	if (ioctl(self->vm.fd, KVM_GET_CLOCK, &clock))
+		xvm_die("KVM_GET_CLOCK");
+	return clock.clock;
+}
+
+static void set_clock(FIXTURE_DATA(time) *self, uint64_t ns)
+{
+	struct kvm_clock_data clock = { .clock = ns };
+
+	if (ioctl(self->vm.fd, KVM_SET_CLOCK, &clock))
+		xvm_die("KVM_SET_CLOCK");
+}
+
+static void run(FIXTURE_DATA(time) *self)
+{
+	caller_call(&self->caller, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
+}
+
+static uint32_t arg_gpa(void)
+{
+	return ARG_PAGE * XVM_PAGE;
+}
+
+/* SCHEDOP_poll of a port that never fires, without a timeout. */
+static void set_poll(FIXTURE_DATA(time) *self)
+{
+	struct {
+		uint32_t ports, nr;
+		uint64_t timeout;
+		uint32_t port;
+	} __attribute__((packed)) *arg = (void *)(self->mem.map + arg_gpa());
+
+	arg->ports = arg_gpa() + 16;
+	arg->nr = 1;
+	arg->timeout = 0;
+	arg->port = NEVER;
+	caller_set(&self->caller, HYPERVISOR_SCHED_OP, SCHEDOP_POLL, arg_gpa(),
+		   0);
+}
+
+/* The vCPU polls in the kernel, until caller_end(). */
+static void sleep_begin(FIXTURE_DATA(time) *self, struct caller_thread *sleeper)
+{
+	set_poll(self);
+	caller_start(sleeper, &self->caller);
+}
+
+TEST_F(time, timer_of_a_sleeper_fires_when_the_clock_is_set_ahead)
+{
+	struct caller_thread sleeper;
+
+	run(self);
+	xvm_timer(&self->vm, 0, PORT, 3000 * MS);
+	sleep_begin(self, &sleeper);
+	set_clock(self, guest_ns(self) + 4000 * MS);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+	caller_end(&sleeper);
+}
+
+TEST_F(time, timer_fires_at_entry_when_the_clock_was_set_ahead)
+{
+	run(self);
+	xvm_timer(&self->vm, 0, PORT, 3000 * MS);
+	set_clock(self, guest_ns(self) + 4000 * MS);
+	run(self);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+}
+
+TEST_F(time, timer_waits_when_the_clock_was_set_back)
+{
+	int i;
+
+	/* With the vCPU away, and with the vCPU that looks meanwhile. */
+	for (i = 0; i < 2; i++) {
+		run(self);
+		xvm_sleep_ms(500);
+		memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+		xvm_timer(&self->vm, 0, PORT, 50 * MS);
+		set_clock(self, guest_ns(self) - 400 * MS);
+		if (i)
+			run(self);
+		xvm_sleep_ms(250);
+		EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
+		EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+	}
+}
+
+/* Each is seen after its time, and soon. */
+TEST_F(time, timers_are_never_early)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_TIMER,
+		.u.timer = { PORT, XVM_PRIO, 0 },
+	};
+	int i;
+
+	run(self);
+	for (i = 0; i < 20; i++) {
+		memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+		attr.u.timer.expires_ns = guest_ns(self) + i * 700000;
+		ASSERT_EQ(0, ioctl(self->vm.cpu[0], KVM_XEN_VCPU_SET_ATTR,
+				   &attr));
+		while (!xvm_pending(self->shinfo, PORT) &&
+		       guest_ns(self) < attr.u.timer.expires_ns + 100 * MS)
+			;
+		EXPECT_TRUE(xvm_pending(self->shinfo, PORT));
+		EXPECT_LE(attr.u.timer.expires_ns, guest_ns(self));
+	}
+}
+
+TEST_F(time, timeout_in_the_past_is_told_if_asked)
+{
+	struct {
+		uint64_t timeout;
+		uint32_t flags;
+	} __attribute__((packed)) *arg = (void *)(self->mem.map + arg_gpa());
+
+	run(self);
+	/* The port. */
+	xvm_timer(&self->vm, 0, PORT, 3600000 * MS);
+	xvm_sleep_ms(20);
+	arg->timeout = guest_ns(self) - 10 * MS;
+	arg->flags = SSHOTTMR_FUTURE;
+	EXPECT_EQ(-ETIME, caller_call(&self->caller, HYPERVISOR_VCPU_OP,
+				      VCPUOP_SET_SINGLESHOT, 0, arg_gpa()));
+	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
+	arg->flags = 0;
+	EXPECT_EQ(0, caller_call(&self->caller, HYPERVISOR_VCPU_OP,
+				 VCPUOP_SET_SINGLESHOT, 0, arg_gpa()));
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 100));
+}
+
+/* ------------------------------------------------------------------------ */
+
+struct times {
+	uint64_t entry, in[4], sum;
+};
+
+static void get_times(FIXTURE_DATA(time) *self, struct times *t)
+{
+	struct kvm_xen_vcpu_attr attr = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA,
+	};
+	int i;
+
+	if (ioctl(self->vm.cpu[0], KVM_XEN_VCPU_GET_ATTR, &attr))
+		xvm_die("run state");
+	t->entry = attr.u.runstate.state_entry_time;
+	t->in[RUNNING] = attr.u.runstate.time_running;
+	t->in[RUNNABLE] = attr.u.runstate.time_runnable;
+	t->in[BLOCKED] = attr.u.runstate.time_blocked;
+	t->in[OFFLINE] = attr.u.runstate.time_offline;
+	for (i = 0, t->sum = 0; i < 4; i++)
+		t->sum += t->in[i];
+}
+
+/* No time went by that the guest could see; none is booked, to no state. */
+TEST_F(time, clock_set_back_is_no_time)
+{
+	struct times before, after;
+	int i;
+
+	xvm_sleep_ms(300);
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	set_clock(self, guest_ns(self) - 200 * MS);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, BLOCKED));
+	get_times(self, &after);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(before.in[i], after.in[i]);
+	EXPECT_EQ(after.entry, after.sum);
+	/* And it goes on when the clock has caught up. */
+	xvm_sleep_ms(400);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &after);
+	EXPECT_LE(before.in[BLOCKED] + 100 * MS, after.in[BLOCKED]);
+	EXPECT_GE(before.in[BLOCKED] + 300 * MS, after.in[BLOCKED]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
+static int spin_stop;	/* atomic */
+
+static void on_cpu_0(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		xvm_die("sched_setaffinity");
+}
+
+static void *spin_thread(void *unused)
+{
+	on_cpu_0();
+	while (!__atomic_load_n(&spin_stop, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+/* The thread waited for its CPU for longer than the guest's clock went on. */
+TEST_F(time, no_more_is_stolen_than_there_was)
+{
+	uint64_t end = xvm_now_ns() + 200 * MS;
+	struct times before, after;
+	pthread_t spinner;
+
+	xvm_sleep_ms(300);
+	on_cpu_0();
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	ASSERT_EQ(0, pthread_create(&spinner, NULL, spin_thread, NULL));
+	while (xvm_now_ns() < end)
+		;
+	__atomic_store_n(&spin_stop, 1, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(spinner, NULL));
+	/* A millisecond of the guest's has gone by, as far as it can tell. */
+	set_clock(self, before.entry + MS);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &after);
+	EXPECT_LE(before.in[RUNNING], after.in[RUNNING]);
+	EXPECT_LE(before.in[RUNNABLE], after.in[RUNNABLE]);
+	EXPECT_GE(before.in[RUNNABLE] + 100 * MS, after.in[RUNNABLE]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
+TEST_F(time, asleep_in_the_kernel_is_blocked)
+{
+	struct caller_thread sleeper;
+	struct times before, after;
+
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	sleep_begin(self, &sleeper);
+	xvm_sleep_ms(200);
+	caller_end(&sleeper);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &after);
+	EXPECT_LE(before.in[BLOCKED] + 150 * MS, after.in[BLOCKED]);
+	EXPECT_GE(before.in[RUNNING] + 100 * MS, after.in[RUNNING]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
+TEST_HARNESS_MAIN
