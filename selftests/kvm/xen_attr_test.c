@@ -292,6 +292,7 @@ TEST_F(attr, vcpu_id_that_none_can_have)
 {
 	unsigned int type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID;
 
+	EXPECT_EQ(0, (uint32_t)cpu_value(self, type));
 	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0, type, 7));
 	EXPECT_EQ(-EINVAL, xvm_cpu_attr(&self->vm, 0, type, UINT32_MAX));
 	EXPECT_EQ(-EINVAL, xvm_cpu_attr(&self->vm, 0, type, 1 << 20));
@@ -326,6 +327,35 @@ TEST_F(attr, configuration_that_is_none)
 	EXPECT_EQ(-EINVAL, config(self, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
 				  0x40000000, 4096));
 	EXPECT_EQ(0, config(self, KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, 0, 0));
+}
+
+/* Or the processor's own, and KVM's, could be hidden by it. */
+TEST_F(attr, hypercall_msr_that_is_another_s)
+{
+	EXPECT_EQ(-EINVAL, config(self, 0, 0x10, 0));
+	EXPECT_EQ(-EINVAL, config(self, 0, 0x3fffffff, 0));
+	EXPECT_EQ(-EINVAL, config(self, 0, 0x50000000, 0));
+	EXPECT_EQ(-EINVAL, config(self, 0, 0xc0000080, 0));
+	EXPECT_EQ(0, config(self, 0, 0x4fffffff, 0));
+	EXPECT_EQ(0, config(self, 0, 0x40000000, 0));
+}
+
+/* A VMM that restores all MSRs does not mean to write to the guest's memory. */
+TEST_F(attr, hypercall_msr_that_the_vmm_restores)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = {
+		.head.nmsrs = 1,
+		.entry = { .index = 0x40000200, .data = INFO_GPA },
+	};
+	uint8_t *page = self->mem.witness + INFO_GPA, none[XVM_PAGE];
+
+	memset(page, 0x5a, XVM_PAGE);
+	memset(none, 0x5a, XVM_PAGE);
+	EXPECT_EQ(1, ioctl(self->vm.cpu[0], KVM_SET_MSRS, &msrs));
+	EXPECT_EQ(0, memcmp(page, none, XVM_PAGE));
 }
 
 /* ------------------------------------------------------------------------ */

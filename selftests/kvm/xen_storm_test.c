@@ -131,17 +131,33 @@ static unsigned int sweep(struct side *s)
 	return nr;
 }
 
+/* Is there an event that was on its way when @then was taken, and still is? */
+static bool is_stuck(struct tally *t, uint32_t *then)
+{
+	unsigned int port, stuck = 0;
+
+	for (port = 0; port < TALLY_PORTS; port++) {
+		stuck += then[port] == t->sent[port] && !tally_has(t, port);
+		then[port] = t->sent[port];
+	}
+	return stuck;
+}
+
 static void *side_thread(void *arg)
 {
-	struct side *s = arg;
-	uint64_t moved = xvm_now_ns();
+	uint32_t then[TALLY_PORTS] = {};
+	uint64_t looked = xvm_now_ns();
 	unsigned int nr, total = 0;
+	struct side *s = arg;
 
-	while (total < EVENTS && xvm_now_ns() - moved < STUCK_MS * 1000000ULL) {
+	while (total < EVENTS) {
+		if (xvm_now_ns() - looked > STUCK_MS * 1000000ULL) {
+			if (is_stuck(&s->tally, then))
+				break;
+			looked = xvm_now_ns();
+		}
 		nr = sweep(s);
 		total += nr;
-		if (nr > LINES)
-			moved = xvm_now_ns();
 		/* Many wait for the vCPU, or for a page. */
 		if (nr < PORTS / 2) {
 			run(s);
