@@ -46,6 +46,7 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen);
 
 /* upcall.c */
+int xen_upcall_flag(struct kvm_vcpu *vcpu);
 int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu);
@@ -151,7 +152,7 @@ static inline void kvm_xen_sw_enable_lapic(struct kvm_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&kvm_xen_enabled.key) &&
 	    xen_vcpu(vcpu)->upcall_vector &&
-	    xen_vcpu(vcpu)->vcpu_info.active && __kvm_xen_has_interrupt(vcpu))
+	    xen_vcpu(vcpu)->vcpu_info.active && xen_upcall_flag(vcpu))
 		kvm_xen_inject_vcpu_vector(vcpu);
 }
 

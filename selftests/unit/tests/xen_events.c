@@ -298,6 +298,16 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 	xen_vm(w.kvm)->upcall_vector = 0x31;
 	vcpu->stat.exits++;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	/* A vector of the vCPU's own, sent when its APIC is enabled, is none of that. */
+	xen_vcpu(vcpu)->upcall_vector = 0x32;
+	xen_vm(w.kvm)->upcall_vector = 0;
+	*(u8 *)guest_vi(0) = 1;
+	kvm_xen_sw_enable_lapic(vcpu);
+	EXPECT(unit_vcpu_take_irq(vcpu));
+	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
+	*(u8 *)guest_vi(0) = 0;
+	xen_vcpu(vcpu)->upcall_vector = 0;
+	xen_vm(w.kvm)->upcall_vector = 0x31;
 	/* Not to be seen from where nobody may sleep; to be had where one may. */
 	unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
 	preempt_disable();

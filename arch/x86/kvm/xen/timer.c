@@ -245,9 +245,10 @@ u64 xen_timer_get(struct kvm_vcpu *vcpu)
 
 /**
  * xen_timer_moved - has the clock changed since the one-shot timer was armed?
- * @vcpu: the vCPU
+ * @vcpu: the vCPU, with timers
  *
  * Context: vCPU task.
+ * Return: true if it is to be armed anew.
  */
 bool xen_timer_moved(struct kvm_vcpu *vcpu)
 {

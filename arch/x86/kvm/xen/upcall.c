@@ -79,7 +79,37 @@ static int xen_refresh_vcpu_info(struct kvm_vcpu *vcpu)
 }
 
 /**
- * __kvm_xen_has_interrupt - is the guest's upcall flag set?
+ * xen_upcall_flag - look at the guest's upcall flag
+ * @vcpu: the vCPU, loaded by the current task
+ *
+ * Context: any in which the vCPU is loaded: interrupts off, a task about to sleep,
+ *	or one that may. Only the last brings back a page that was taken away.
+ * Return: 1 if it is set, or the guest may look for itself; 0 if it is not, or there
+ *	is no such page now; -EWOULDBLOCK if it can only be told from where one may
+ *	sleep.
+ */
+int xen_upcall_flag(struct kvm_vcpu *vcpu)
+{
+	int r = xen_peek_upcall(vcpu);
+
+	/* Below it is told apart who may sleep and who may not. */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_PREEMPT_COUNT));
+
+	if (likely(r >= 0))
+		return r;
+
+	if (READ_ONCE(xen_vcpu(vcpu)->unreachable))
+		return 0;
+
+	if (!preemptible() || !task_is_running(current))
+		return -EWOULDBLOCK;
+
+	/* What is gone again when it is back already may have been set. */
+	return !xen_refresh_vcpu_info(vcpu) && xen_peek_upcall(vcpu);
+}
+
+/**
+ * __kvm_xen_has_interrupt - is the VM-wide vector to be injected?
  * @vcpu: the vCPU, loaded by the current task
  *
  * KVM asks whether there is an interrupt, and then which, and warns if there is none
@@ -87,42 +117,21 @@ static int xen_refresh_vcpu_info(struct kvm_vcpu *vcpu)
  * page away. So "yes" holds until the vCPU has been in the guest. At worst that is an
  * upcall for nothing, which guests know.
  *
- * Context: any in which the vCPU is loaded: interrupts off, a task about to sleep,
- *	or one that may. Only the last brings back a page that was taken away.
- * Return: 1 if it is set, or if that could only be told from where one may sleep;
- *	0 if it is not, or there is no such page now.
+ * Context: as xen_upcall_flag().
+ * Return: 1, also to bring the task to where it can look; 0.
  */
 int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int r;
-
-	/* Below it is told apart who may sleep and who may not. */
-	BUILD_BUG_ON(!IS_ENABLED(CONFIG_PREEMPT_COUNT));
 
 	if (unlikely(xen_told(vcpu)))
 		return 1;
 
-	r = xen_peek_upcall(vcpu);
-	if (likely(!r))
-		return 0;
+	r = xen_upcall_flag(vcpu);
+	if (r > 0)
+		xen_vcpu(vcpu)->told = vcpu->stat.exits + 1;
 
-	if (r < 0) {
-		if (READ_ONCE(x->unreachable))
-			return 0;
-
-		/* "Yes" brings the task to where it can look for itself. */
-		if (!preemptible() || !task_is_running(current))
-			return 1;
-
-		/* Gone again when it is back already? The guest may look. */
-		if (xen_refresh_vcpu_info(vcpu) || !xen_peek_upcall(vcpu))
-			return 0;
-	}
-
-	x->told = vcpu->stat.exits + 1;
-
-	return 1;
+	return !!r;
 }
 
 /* Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
