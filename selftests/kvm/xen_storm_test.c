@@ -22,7 +22,7 @@
 
 #define CPUS		2
 #define EVENTS		510000u		/* of each vCPU */
-#define STUCK_MS	3000
+#define STUCK_MS	1500
 
 /* Memory: the guest's code and arguments; vcpu_info of both; shared_info, twice. */
 #define CODE_SLOT	0
