@@ -274,8 +274,8 @@ TEST_F(cost, event_of_the_guest)
 	EXPECT_GE(HYPERCALL_ALLOWED, ticks);
 }
 
-/* Ours: 0. Stock: about 40. */
-#define LOOKUP_ALLOWED	3
+/* Ours: 0, give or take 10 of what surrounds it. Stock: about 40. */
+#define LOOKUP_ALLOWED	20
 
 /* To find where a port leads is as cheap among many ports as if it were alone. */
 TEST_F_TIMEOUT(cost, event_of_the_guest_among_many_ports, 60)
