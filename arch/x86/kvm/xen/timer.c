@@ -377,6 +377,21 @@ void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu)
 		xen_timer_again(vcpu);
 }
 
+static void xen_clock_was_set(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	struct xen_timers *t;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		t = xen_timers(vcpu);
+		if (t && READ_ONCE(t->expires))
+			xen_vcpu_wake(vcpu, 0);
+	}
+	/* And those who sleep until a time. */
+	xen_poll_wake_all(kvm);
+}
+
 /**
  * kvm_xen_vm_ioctl - an ioctl of the VM that is the architecture's
  * @file: the VM's
@@ -392,22 +407,16 @@ void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu)
  */
 int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	int r = kvm_arch_vm_ioctl(file, cmd, arg);
 	struct kvm *kvm = file->private_data;
-	struct kvm_vcpu *vcpu;
-	struct xen_timers *t;
-	unsigned long i;
+	int r;
 
-	if (cmd != KVM_SET_CLOCK || r)
-		return r;
+	/* Nothing is to be done after it: no more than a jump. */
+	if (likely(cmd != KVM_SET_CLOCK))
+		return kvm_arch_vm_ioctl(file, cmd, arg);
 
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		t = xen_timers(vcpu);
-		if (t && READ_ONCE(t->expires))
-			xen_vcpu_wake(vcpu, 0);
-	}
-	/* And those who sleep until a time. */
-	xen_poll_wake_all(kvm);
+	r = kvm_arch_vm_ioctl(file, cmd, arg);
+	if (!r)
+		xen_clock_was_set(kvm);
 
 	return r;
 }
