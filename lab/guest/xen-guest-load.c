@@ -57,6 +57,8 @@
 #define LEAST_IPI	400
 #define LEAST_TIMER	100
 #define LEAST_MEMORY	2000
+#define LEAST_BALLOON	32
+#define JOIN_S		(10 * LOST_S)	/* a worker that goes on for longer hangs */
 
 struct worker {
 	const char *kind;
@@ -471,16 +473,23 @@ static void *balloon_work(void *worker)
 	bool *used = calloc(BALLOON_PAGES, sizeof(*used));
 	uint64_t *buffer = balloon_pages();
 	bool was_discarded = false;
-	size_t i, given;
+	int64_t begin = now_ns();
+	size_t i;
 
 	(void)worker;
 	if (!buffer)
 		return NULL;
-	for (given = 0; given < BALLOON_PAGES && !stop; given++)
-		give(buffer + given * WORDS);
-	for (i = 0; given && !stop; i = (i + 1) % given) {
+	for (i = 0; i < BALLOON_PAGES; i++)
+		give(buffer + i * WORDS);
+	for (i = 0; !stop || discarded < LEAST_BALLOON;
+	     i = (i + 1) % BALLOON_PAGES) {
 		uint64_t *page = buffer + i * WORDS;
 
+		if (!i && now_ns() - begin > JOIN_S / 2 * NSEC) {
+			fail("balloon: the VMM discarded %llu pages in %d s",
+			     discarded, JOIN_S / 2);
+			return NULL;
+		}
 		if (!i)
 			sleep_us(20000);
 		if (used[i]) {
@@ -501,7 +510,7 @@ static void *balloon_work(void *worker)
 		used[i] = true;
 	}
 	/* Nothing that says GIVEN goes back to the guest's kernel. */
-	for (i = 0; i < given; i++) {
+	for (i = 0; i < BALLOON_PAGES; i++) {
 		uint64_t *page = buffer + i * WORDS;
 
 		if (used[i] && !same("balloon", page, i, i))
@@ -582,7 +591,7 @@ int main(int argc, char **argv)
 		sleep_us(100000);
 	stop = true;
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += 2 * LOST_S;
+	end.tv_sec += JOIN_S;
 	for (w = workers; w; w = w->next) {
 		if (pthread_timedjoin_np(w->thread, NULL, &end)) {
 			fail("%s: did not end", w->kind);

@@ -39,7 +39,7 @@
 #define SLOTS		64
 #define RAM		(16 * HUGE)	/* slots this large are the guest's RAM */
 #define BATCH		64
-#define BALLOON_WINDOW	(2 * HUGE)
+#define BALLOON_WINDOW	(8 * HUGE)
 #define MPOL_MF_MOVE	2
 
 struct slot {
