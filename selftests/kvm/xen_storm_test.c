@@ -376,7 +376,7 @@ TEST_F_TIMEOUT(storm, a_million_events_sent_are_a_million_seen, 300)
 
 /* ------------------------------------------------------------------------ */
 
-#define MOVES		3000
+#define MOVES		1000
 
 struct sender {
 	struct side *from;
