@@ -16,6 +16,7 @@
 #include "rig/cpu.h"
 #include "rig/lock.h"
 #include "rig/rcu.h"
+#include "rig/tap.h"
 #include "rig/wait.h"
 
 struct task_struct unit_tasks[UNIT_MAX_TASKS];
@@ -287,6 +288,15 @@ bool unit_wait_until(bool (*cond)(void *arg), void *arg, unsigned int ms)
 		unit_relax();
 	}
 	return true;
+}
+
+bool unit_now_and_then(unsigned int n)
+{
+	static __thread uint64_t rnd;
+
+	if (!rnd)
+		rnd = unit_seed ^ (uint64_t)(current->slot + 1) << 40;
+	return unit_rand(&rnd) % n == 0;
 }
 
 uint64_t unit_rand(uint64_t *state)

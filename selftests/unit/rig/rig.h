@@ -84,6 +84,7 @@ struct unit_mutants {
 	bool wake_lost;			/* wake-ups wake nobody */
 	bool wait_does_not_wait;	/* waits return at once */
 	bool call_does_not_wait;	/* calls to other CPUs, too */
+	bool readers_stall;		/* no bug, but others show sooner */
 	bool rcu_early;			/* callbacks wait for no reader */
 	bool kick_lost;			/* vCPUs are not woken */
 	bool work_lost;			/* nobody comes later */
@@ -124,6 +125,8 @@ void unit_might_sleep(const char *where);
 bool unit_fatal_signal_pending(struct task_struct *t);
 void unit_send_fatal_signal(struct task_struct *t);
 void unit_relax(void);
+/* True in one of @n calls of a thread, which ones is chance. */
+bool unit_now_and_then(unsigned int n);
 
 unsigned long unit_irq_off(const char *where);
 void unit_irq_restore(unsigned long flags, const char *where);

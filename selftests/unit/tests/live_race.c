@@ -80,6 +80,7 @@ TEST(live_slots, "race: readers without a lock against memslot changes")
 
 static void live_race_for(unsigned int ms)
 {
+	unit_mutants.readers_stall = true;
 	race_run(&(struct race){ .zappers = 2, .live_readers = 4,
 				 .refreshers = 1, .ms = ms }, NULL);
 }
