@@ -175,7 +175,8 @@ static void check_context(struct unit_lock *l, enum unit_lock_mode mode,
 		if (c->type == UNIT_RW && mode == UNIT_EXCL)
 			unit_fail("context", "%s for write in a hard interrupt at %s",
 				  c->name, where);
-		if (!try && irq != UNIT_IRQ_SAVE)
+		/* Of a raw lock rig/order.c sees how all others take it. */
+		if (!try && irq != UNIT_IRQ_SAVE && c->type != UNIT_RAW)
 			unit_fail("context", "%s in a hard interrupt with neither trylock nor irqsave at %s",
 				  c->name, where);
 	} else if (irq == UNIT_IRQ_OFF && current->irqs_off) {

@@ -49,6 +49,7 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	mutex_init(&vcpu->mutex);
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
+	x->timer_priority = XEN_PRIORITY_NONE;
 	if (xen_timers_make(vcpu))
 		unit_fail("vcpu", "no memory for its timers");
 	kvm_gpc_init(&x->vcpu_info, kvm);
@@ -147,6 +148,25 @@ void __xen_poll_wake(struct kvm *kvm, u32 port)
 
 void xen_poll_wake_all(struct kvm *kvm)
 {
+}
+
+/* vm.c's, without its care for a place that was set before. */
+int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
+		unsigned long len)
+{
+	if (gpa != INVALID_GPA)
+		return kvm_gpc_activate(gpc, gpa, len);
+	kvm_gpc_deactivate(gpc);
+
+	return 0;
+}
+
+bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa, unsigned long *hva)
+{
+	*gpa = gpc->gpa;
+	*hva = gpc->uhva;
+
+	return gpc->active;
 }
 
 /* A write is logged by the cache's own task, which may look at its gpa. */

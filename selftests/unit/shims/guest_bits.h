@@ -25,4 +25,10 @@ static inline void guest_or(u32 bits, u32 *word)
 	__atomic_fetch_or(word, bits, __ATOMIC_SEQ_CST);
 }
 
+static inline bool guest_try_cmpxchg(u32 *word, u32 *old, u32 new)
+{
+	return __atomic_compare_exchange_n(word, old, new, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
 #endif

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The 2-level ABI, bit by bit, with the locked operations as the kernel has them.
+ * Both ABIs, bit by bit, with the locked operations as the kernel has them.
  * Each dword is tried as the last of a page before memory that cannot be touched,
  * and as the first after it: an access that is wider, or elsewhere, dies.
  */
 #include <sys/mman.h>
 #include <linux/kvm_host.h>
+#include "arch/x86/kvm/xen/fifo_words.h"
 #include "arch/x86/kvm/xen/two_level.h"
 #include "rig/tap.h"
 
@@ -175,5 +176,45 @@ TEST(xen_bits_raise_many, "xen: bits: many selectors at once, beside those that 
 	for (int i = 0; i < 1000; i++) {
 		raise_many(unit_rand(&rnd), true);
 		raise_many(unit_rand(&rnd), false);
+	}
+}
+
+#define P	(1u << 31)
+#define M	(1u << 30)
+#define L	(1u << 29)
+#define B	(1u << 28)
+
+static void append(bool last, u32 word, u32 port, int r, u32 then)
+{
+	set_dword(last, word);
+	EXPECT_EQ(xen_fifo_append(with_dword(0, last), port), r);
+	EXPECT_EQ(dword(last), then);
+}
+
+TEST(xen_bits_fifo, "xen: bits: FIFO words: a link goes behind a tail that is in its queue, and to no other")
+{
+	struct evtchn_fifo_control_block *cb;
+
+	area_begin();
+	for (int last = 0; last < 2; last++) {
+		for (u32 port = 1; port < 1 << 17; port = port * 2 + 1) {
+			append(last, L, port, 1, L | port);
+			append(last, P | M | L, port, 1, P | M | L | port);
+			/* What a guest has left there is nobody's. */
+			append(last, L | B | 0x1ffff, port, 1, L | port);
+			append(last, P | M, port, 0, P | M);
+			append(last, 0x1ffff, port, 0, 0x1ffff);
+		}
+		set_dword(last, P);
+		EXPECT(xen_fifo_test(with_dword(0, last), 31));
+		EXPECT(!xen_fifo_test(with_dword(0, last), 30));
+	}
+
+	/* The last control block of a page, and each of its queues. */
+	cb = (void *)(area + PAGE_SIZE - sizeof(*cb));
+	for (u32 q = 0; q < 16; q++) {
+		EXPECT(xen_fifo_set_ready(cb, q));
+		EXPECT(!xen_fifo_set_ready(cb, q));
+		EXPECT_EQ(cb->ready, (2u << q) - 1);
 	}
 }

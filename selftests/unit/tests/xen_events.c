@@ -5,7 +5,7 @@
 static int send(int vcpu_id, u32 port)
 {
 	return xen_event_send(w.kvm, kvm_get_vcpu_by_id(w.kvm, vcpu_id), vcpu_id,
-			      port);
+			      port, XEN_PRIORITY_NONE);
 }
 
 /* As before an entry. */
@@ -58,7 +58,7 @@ static void basics(bool wide)
 	}
 	EXPECT_EQ(send(0, max), -EINVAL);
 	EXPECT_EQ(send(0, 4096), -EINVAL);
-	EXPECT_EQ(xen_event_send(w.kvm, NULL, KVM_MAX_VCPU_IDS, 1), -EINVAL);
+	EXPECT_EQ(xen_event_send(w.kvm, NULL, KVM_MAX_VCPU_IDS, 1, 0), -EINVAL);
 	xen_end();
 }
 

@@ -48,7 +48,8 @@ static int kept(u32 port, struct kvm_xen_x_port *p)
 /* As a sender who believes that the port is vCPU 0's. */
 static int send_to_0(u32 port)
 {
-	return xen_event_send(w.kvm, kvm_get_vcpu(w.kvm, 0), 0, port);
+	return xen_event_send(w.kvm, kvm_get_vcpu(w.kvm, 0), 0, port,
+			      XEN_PRIORITY_NONE);
 }
 
 TEST(xen_kept_basic, "xen: kept: an event goes to the vCPU in the record")

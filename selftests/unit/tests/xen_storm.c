@@ -79,7 +79,8 @@ static void send_one(u32 port, bool irq)
 	__atomic_fetch_add(&sent[port], 1, __ATOMIC_SEQ_CST);
 	if (irq)
 		unit_hardirq_enter();
-	r = xen_event_send(w.kvm, kvm_get_vcpu(w.kvm, id), id, port);
+	r = xen_event_send(w.kvm, kvm_get_vcpu(w.kvm, id), id, port,
+			   XEN_PRIORITY_NONE);
 	if (irq)
 		unit_hardirq_exit();
 	/* Not coalesced: the guest has cleared the bit, or never saw it set. */

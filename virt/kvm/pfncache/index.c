@@ -27,8 +27,11 @@ static void gpc_index_count(struct gpc_manager *m, unsigned long uhva, int by)
 {
 	u16 *count = gpc_on_page(m, uhva >> PAGE_SHIFT);
 
-	/* Run state, which may straddle two pages, clock, time, info: five. */
-	BUILD_BUG_ON(5 * KVM_MAX_VCPUS + 1 > U16_MAX);
+	/*
+	 * Run state, which may straddle two pages, clock, time, info, FIFO queues:
+	 * six of a vCPU. Of a VM shared_info and 128 pages of FIFO words.
+	 */
+	BUILD_BUG_ON(6 * KVM_MAX_VCPUS + 129 > U16_MAX);
 
 	/*
 	 * Pairs with smp_load_acquire() in gpc_index_any(): the last access

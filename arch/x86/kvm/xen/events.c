@@ -12,6 +12,9 @@
  *			delivers it from where the page can be brought back
  *   vcpu_info		the word is parked; its vCPU tells the guest (upcall.c)
  *
+ * Of a guest that uses the FIFO ABI, which keeps its events elsewhere (fifo.c), the
+ * port is latched there, and what is parked is no selector but the flag alone.
+ *
  * Both are bits that are set before, and looked for after, the one that says that
  * there is something to look for (words, todo). So whoever takes the announcement
  * finds the event, and an event is nobody's for no moment.
@@ -20,11 +23,13 @@
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
 #include <linux/sched/mm.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "kept.h"
 #include "poll.h"
 #include "reach.h"
@@ -94,6 +99,20 @@ static enum xen_raised xen_raise_sel(struct kvm_vcpu *vcpu, u32 port, bool wide)
 		XEN_RAISED : XEN_KNOWN;
 }
 
+/* The same where there are no selectors: a FIFO queue has become ready. */
+static enum xen_raised xen_raise_flag(struct kvm_vcpu *vcpu)
+{
+	void *vi = kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info);
+
+	if (!vi) {
+		set_bit(0, xen_vcpu(vcpu)->parked);
+		return XEN_PARKED;
+	}
+	xen_2l_set_upcall(vi);
+
+	return XEN_RAISED;
+}
+
 static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
 {
 	struct xen_events *ev;
@@ -113,6 +132,28 @@ static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
 	}
 }
 
+/* As xen_event_raise(), whose interrupts are off, with the FIFO ABI. */
+static noinline int xen_event_raise_fifo(struct kvm *kvm, struct kvm_vcpu *vcpu,
+					 u32 port, u32 priority,
+					 unsigned long flags)
+{
+	enum xen_raised how = XEN_KNOWN;
+	struct xen_fifo_sent sent = { };
+	int r = -EWOULDBLOCK;
+
+	if (__kvm_gpc_reader(kvm))
+		r = xen_fifo_raise(kvm, vcpu, port, priority, &sent);
+	if (sent.tell)
+		how = xen_raise_flag(vcpu);
+	local_irq_restore(flags);
+
+	xen_raised(vcpu, how);
+	if (sent.fresh)
+		xen_poll_wake(kvm, port);
+
+	return r;
+}
+
 /*
  * Set a port's pending bit and go on from there. The vCPU must exist.
  *
@@ -120,7 +161,8 @@ static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
  * -ENOTCONN masked; -EINVAL no such port; -EWOULDBLOCK shared_info cannot be
  * reached, nothing is done.
  */
-static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
+static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
+			   u32 priority)
 {
 	enum xen_raised how = XEN_KNOWN;
 	unsigned long flags;
@@ -130,6 +172,9 @@ static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 
 	local_irq_save(flags);
 	shinfo = xen_reach_shinfo(kvm);
+	/* Here, so that who changes it can wait for us: kvm_gpc_quiesce(). */
+	if (unlikely(xen_fifo_ports(kvm)))
+		return xen_event_raise_fifo(kvm, vcpu, port, priority, flags);
 	if (!shinfo)
 		goto out;
 
@@ -156,16 +201,22 @@ out:
 	return r;
 }
 
-/* Keep an event until shared_info can be reached. @vcpu: NULL if not found. */
-static void xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
-		      u32 port)
+/* Of the 2-level ABI. Return: whether it was not kept already. */
+static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
 {
+	port = array_index_nospec(port, XEN_PORTS);
 	WRITE_ONCE(ev->latched_for[port], vcpu_id);
 	/* Full barriers: vCPU, port, word. Pairs with xen_events_flush(). */
 	if (test_and_set_bit(port, ev->latched))
-		return;
+		return false;
 	set_bit(port / BITS_PER_LONG, &ev->words);
 
+	return true;
+}
+
+/* See to it that a vCPU, or the worker, looks at what is latched. */
+static void xen_latched(struct xen_events *ev, struct kvm_vcpu *vcpu)
+{
 	atomic_long_inc(&ev->stats.latched);
 
 	/* Who makes a vCPU lets it look here at its first entry. */
@@ -180,12 +231,36 @@ static void xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 static void xen_event_target(struct xen_events *ev, u32 port,
 			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
 {
-	u64 kept = ev ? xen_kept(ev, port) : 0;
+	u64 kept = ev && port < XEN_PORTS ? xen_kept(ev, port) : 0;
 
 	if (unlikely(kept)) {
 		*vcpu = xen_kept_vcpu(ev->kvm, kept);
 		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
 	}
+}
+
+/*
+ * Keep an event until what it needs can be reached. @vcpu: NULL if not found.
+ * Return: 1, -EINVAL no such port or vCPU.
+ */
+static int xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
+		     u32 port, u32 priority)
+{
+	u32 fifo = xen_fifo_ports(ev->kvm);
+	bool fresh;
+
+	if (port >= (fifo ?: XEN_PORTS) || vcpu_id >= KVM_MAX_VCPU_IDS ||
+	    (fifo && !port))
+		return -EINVAL;
+
+	if (fifo)
+		fresh = xen_fifo_latch(ev->kvm, vcpu_id, port, priority);
+	else
+		fresh = xen_latch_port(ev, vcpu_id, port);
+	if (fresh)
+		xen_latched(ev, vcpu);
+
+	return 1;
 }
 
 /**
@@ -194,29 +269,26 @@ static void xen_event_target(struct xen_events *ev, u32 port,
  * @vcpu: the vCPU it is for, or NULL if it does not exist yet
  * @vcpu_id: KVM's id of that vCPU
  * @port: the guest's port; if the VMM keeps it, its vCPU is the one in the record
+ * @priority: of the FIFO ABI, 0 to 15; anything else is its default
  *
- * Context: any, hard interrupts included; waits for nobody.
+ * Context: any, hard interrupts included; waits for nobody, but with the FIFO ABI for
+ *	a raw lock of bounded length.
  * Return: 1 if the event is delivered or will be; 0 if it is coalesced with one
  *	the guest has not seen yet; -ENOTCONN if the guest has masked the port, in
  *	which case it is pending; -EINVAL if there is no such port.
  */
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
-		   u32 port)
+		   u32 port, u32 priority)
 {
 	struct xen_events *ev = xen_events(kvm);
 	int r = -EWOULDBLOCK;
 
-	if (port >= XEN_PORTS || vcpu_id >= KVM_MAX_VCPU_IDS)
-		return -EINVAL;
-
 	xen_event_target(ev, port, &vcpu, &vcpu_id);
 	if (vcpu)
-		r = xen_event_raise(kvm, vcpu, port);
+		r = xen_event_raise(kvm, vcpu, port, priority);
 
-	if (r == -EWOULDBLOCK && ev) {
-		xen_latch(ev, vcpu, vcpu_id, port);
-		r = 1;
-	}
+	if (r == -EWOULDBLOCK && ev)
+		r = xen_latch(ev, vcpu, vcpu_id, port, priority);
 
 	return r;
 }
@@ -233,6 +305,7 @@ int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 {
 	enum xen_raised how = XEN_KNOWN;
+	struct xen_fifo_sent sent = { };
 	unsigned long flags;
 	int r = -EWOULDBLOCK;
 	void *shinfo;
@@ -240,6 +313,14 @@ int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 
 	local_irq_save(flags);
 	shinfo = xen_reach_shinfo(kvm);
+	if (xen_fifo_ports(kvm)) {
+		if (!__kvm_gpc_reader(kvm))
+			goto out;
+		r = xen_fifo_unmask(kvm, &vcpu, port, &sent);
+		if (sent.tell)
+			how = xen_raise_flag(vcpu);
+		goto out;
+	}
 	wide = READ_ONCE(xen_vm(kvm)->long_mode);
 	if (!shinfo || port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT))
 		goto out;
@@ -265,27 +346,59 @@ out:
 
 	if (vcpu)
 		xen_raised(vcpu, how);
+	if (sent.latch) {
+		xen_fifo_relatch(kvm, port);
+		xen_latched(xen_events(kvm), vcpu);
+	}
 
 	return r;
 }
 
-/*
- * One event, from where one may sleep. shared_info may be taken away again as fast
- * as it is brought back; that is the VMM's doing, and not waited out. Why it is not
- * to be had, if so, goes to @why.
+/**
+ * xen_event_reach - bring back the page that a port's bits are in
+ * @kvm: the VM
+ * @port: any number
+ *
+ * Context: may sleep; kvm->srcu held.
+ * Return: as kvm_gpc_refresh().
  */
-static int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
-			     int *why)
+int xen_event_reach(struct kvm *kvm, u32 port)
+{
+	if (xen_fifo_ports(kvm))
+		return xen_fifo_refresh_word(kvm, port);
+
+	return kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE);
+}
+
+/**
+ * xen_event_deliver - one event, from where one may sleep
+ * @kvm: the VM
+ * @vcpu: the vCPU it is for
+ * @port: the guest's port
+ * @priority: as for xen_event_send()
+ * @why: what it needs and is not to be had, if so
+ *
+ * A page may be taken away again as fast as it is brought back; that is the VMM's
+ * doing, and not waited out.
+ *
+ * Context: may sleep; kvm->srcu held.
+ * Return: as xen_event_send(); -EWOULDBLOCK if it is not delivered.
+ */
+int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
+		      u32 priority, int *why)
 {
 	int i, r;
 
 	*why = -EFAULT;
 	for (i = 0; i < XEN_REFRESHES; i++) {
-		r = xen_event_raise(kvm, vcpu, port);
+		r = xen_event_raise(kvm, vcpu, port, priority);
 		if (r != -EWOULDBLOCK)
 			return r;
 
-		r = kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE);
+		if (xen_fifo_ports(kvm))
+			r = xen_fifo_refresh(kvm, vcpu, port, priority);
+		else
+			r = kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE);
 		if (r) {
 			*why = r;
 			break;
@@ -308,7 +421,8 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		int why;
 
 		if (vcpu && !*gone) {
-			if (xen_event_deliver(ev->kvm, vcpu, port, &why) !=
+			if (xen_event_deliver(ev->kvm, vcpu, port,
+					      XEN_PRIORITY_NONE, &why) !=
 			    -EWOULDBLOCK) {
 				atomic_long_inc(&ev->stats.flushed);
 				continue;
@@ -349,6 +463,7 @@ bool xen_events_flush(struct kvm *kvm)
 	unsigned int word;
 	bool gone = false;
 
+	xen_fifo_flush(kvm);
 	if (!ev || !READ_ONCE(ev->words))
 		return false;
 
@@ -358,6 +473,18 @@ bool xen_events_flush(struct kvm *kvm)
 		xen_flush_word(ev, word, &gone);
 
 	return gone;
+}
+
+/*
+ * Is it worth trying again some time? Without a page to wait for it is not: its
+ * activation will wake us. @gone: xen_events_flush() could not do all.
+ */
+static bool xen_events_waiting(struct kvm *kvm, bool gone)
+{
+	if (xen_fifo_ports(kvm))
+		return gone || xen_fifo_waiting(kvm);
+
+	return gone && READ_ONCE(xen_vm(kvm)->shinfo.active);
 }
 
 /**
@@ -371,7 +498,9 @@ bool xen_events_flush(struct kvm *kvm)
  */
 void xen_events_finish(struct kvm *kvm)
 {
-	if (xen_events_flush(kvm) && READ_ONCE(xen_vm(kvm)->shinfo.active))
+	bool gone = xen_events_flush(kvm);
+
+	if (xen_events_waiting(kvm, gone))
 		xen_events_later(kvm);
 }
 
@@ -422,8 +551,7 @@ static void xen_retry_work(struct work_struct *work)
 	srcu_read_unlock(&kvm->srcu, idx);
 	kthread_unuse_mm(kvm->mm);
 
-	/* Without a page to wait for, its activation will wake us. */
-	again |= gone && READ_ONCE(xen_vm(kvm)->shinfo.active);
+	again |= xen_events_waiting(kvm, gone);
 	if (!again || !mmget_not_zero(kvm->mm)) {
 		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
 		return;
@@ -494,7 +622,7 @@ void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen)
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		wanted |= READ_ONCE(xen_vcpu(vcpu)->unreachable);
-	if (wanted || READ_ONCE(ev->words))
+	if (wanted || READ_ONCE(ev->words) || xen_fifo_waiting(kvm))
 		xen_events_retry(kvm);
 	xen_poll_wake_all(kvm);
 }
@@ -521,7 +649,7 @@ int kvm_xen_set_evtchn_fast(struct kvm_xen_evtchn *xe, struct kvm *kvm)
 			WRITE_ONCE(xe->vcpu_idx, vcpu->vcpu_idx);
 	}
 
-	return xen_event_send(kvm, vcpu, xe->vcpu_id, xe->port);
+	return xen_event_send(kvm, vcpu, xe->vcpu_id, xe->port, xe->priority);
 }
 
 /* The same for kvm_set_irq(). There is no low level of an event. */
@@ -541,7 +669,7 @@ static int xen_evtchn_set_irq(struct kvm_kernel_irq_routing_entry *e,
  * Neither port nor vCPU need exist yet: routes are restored in any order.
  *
  * Context: may sleep; kvm->irq_lock held.
- * Return: 0, -EINVAL for a priority other than that of the 2-level ABI, -ENOMEM.
+ * Return: 0, -EINVAL for a priority that the ABI in use does not have, -ENOMEM.
  */
 int kvm_xen_setup_evtchn(struct kvm *kvm,
 			 struct kvm_kernel_irq_routing_entry *e,
@@ -549,7 +677,7 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 {
 	struct kvm_vcpu *vcpu;
 
-	if (asked->u.xen_evtchn.priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	if (!xen_priority_valid(kvm, asked->u.xen_evtchn.priority))
 		return -EINVAL;
 
 	e->xen_evtchn.port = asked->u.xen_evtchn.port;
@@ -582,7 +710,7 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 	int r, idx, why;
 
 	if (!evt->port || evt->port >= xen_max_port(kvm) ||
-	    evt->priority != KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	    !xen_priority_valid(kvm, evt->priority))
 		return -EINVAL;
 
 	vcpu = kvm_get_vcpu_by_id(kvm, evt->vcpu);
@@ -595,11 +723,15 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 
 	xen_event_target(xen_events(kvm), evt->port, &vcpu, &vcpu_id);
 	idx = srcu_read_lock(&kvm->srcu);
-	r = xen_event_deliver(kvm, vcpu, evt->port, &why);
+	/* At once, which is what nearly always happens; else by and by. */
+	r = xen_event_raise(kvm, vcpu, evt->port, evt->priority);
+	if (unlikely(r == -EWOULDBLOCK))
+		r = xen_event_deliver(kvm, vcpu, evt->port, evt->priority, &why);
 	srcu_read_unlock(&kvm->srcu, idx);
 	if (r == -EWOULDBLOCK) {
-		xen_latch(xen_events(kvm), vcpu, vcpu_id, evt->port);
-		return why;
+		r = xen_latch(xen_events(kvm), vcpu, vcpu_id, evt->port,
+			      evt->priority);
+		return r < 0 ? r : why;
 	}
 
 	return r == -EINVAL ? r : 0;
@@ -644,7 +776,7 @@ int xen_events_make(struct kvm *kvm)
 }
 
 /**
- * xen_events_reset - forget what is latched
+ * xen_events_reset - forget what is latched, and the FIFO ABI
  * @kvm: the VM, whose event channels have all been closed
  *
  * Context: may sleep; xen_vm.lock held.
@@ -659,6 +791,7 @@ void xen_events_reset(struct kvm *kvm)
 
 	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++)
 		xchg(&ev->latched[word], 0);
+	xen_fifo_end(kvm);
 }
 
 /**
@@ -692,6 +825,7 @@ void xen_events_free(struct kvm *kvm)
 		return;
 
 	cancel_delayed_work_sync(&ev->retry);
+	xen_fifo_free(kvm);
 	xen_vm(kvm)->events = NULL;
 	xen_kept_free(ev);
 	kvfree(ev);

@@ -11,6 +11,7 @@
 #include "state.h"
 
 struct xen_answer;
+struct xen_fifo;
 struct xen_port;
 
 /* XENVER_* there are. */
@@ -18,7 +19,7 @@ struct xen_port;
 
 /**
  * struct xen_stats - what became of events that took another way
- * @latched: kept because shared_info was not to be reached
+ * @latched: kept because shared_info, or what a FIFO queue needs, was not to be reached
  * @parked: delivered, but for vcpu_info, which was not to be reached
  * @flushed: latched ones delivered since
  * @injected: times parked selectors reached the guest
@@ -41,6 +42,8 @@ struct xen_stats {
  * @kvm: the VM
  * @retry: delivers what is latched when no vCPU does
  * @backoff: delay in ms after which @retry tries again what has failed. A hint
+ * @fifo: the FIFO ABI, if it has ever been used. Written once, with release
+ *	semantics
  * @words: bit n: @latched[n] may be non-zero. Set after, taken before it
  * @latched: ports with an undelivered event. Atomic
  * @latched_for: the vCPU id of each. Written before the bit is set: of several
@@ -56,6 +59,7 @@ struct xen_events {
 	struct kvm *kvm;
 	struct delayed_work retry;
 	unsigned int backoff;
+	struct xen_fifo *fifo;
 	unsigned long words;
 	DECLARE_BITMAP(latched, XEN_PORTS);
 	u16 latched_for[XEN_PORTS];
@@ -81,9 +85,20 @@ void xen_events_finish(struct kvm *kvm);
 void xen_events_retry(struct kvm *kvm);
 void xen_events_later(struct kvm *kvm);
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
-		   u32 port);
+		   u32 port, u32 priority);
+int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
+		      u32 priority, int *why);
+int xen_event_reach(struct kvm *kvm, u32 port);
 int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port);
 void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);
+
+/* Can an event be given this priority? */
+static inline bool xen_priority_valid(struct kvm *kvm, u32 priority)
+{
+	return priority == KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL ||
+	       (priority < XEN_PRIORITIES &&
+		READ_ONCE(xen_vm(kvm)->fifo_ports));
+}
 
 /* stats.c */
 void xen_stats_publish(struct kvm *kvm);

@@ -11,6 +11,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "hypercall.h"
 #include "kept.h"
 #include "ports.h"
@@ -92,6 +93,7 @@ static bool xen_evtchn_unmask(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 {
 	struct evtchn_unmask u;
 	struct kvm_vcpu *bound;
+	bool known;
 	int r;
 
 	if (xen_read_arg(vcpu, h->arg[1], &u, sizeof(u)) || !u.port)
@@ -101,16 +103,17 @@ static bool xen_evtchn_unmask(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 	/* The timer's port belongs to the vCPU that has set it. */
 	if (!bound && u.port == xen_vcpu(vcpu)->timer_port)
 		bound = vcpu;
+	known = bound || xen_fifo_knows(vcpu->kvm, u.port);
 	/* Of a port that is not known the VMM may know more. */
-	if (!bound && !xen_accel(vcpu, KVM_XEN_ACCEL_UNMASK))
+	if (!known && !xen_accel(vcpu, KVM_XEN_ACCEL_UNMASK))
 		return false;
 	if (h->probe)
-		return bound;
+		return known;
 
 	h->result = 0;
 	r = xen_event_unmask(vcpu->kvm, bound, u.port);
 	/* Of several calls this may be one that is too late to be handed over. */
-	if (r && bound && !kvm_gpc_refresh(&xen_vm(vcpu->kvm)->shinfo, PAGE_SIZE))
+	if (r && known && !xen_event_reach(vcpu->kvm, u.port))
 		r = xen_event_unmask(vcpu->kvm, bound, u.port);
 
 	return !r;

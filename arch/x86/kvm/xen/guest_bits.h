@@ -38,4 +38,16 @@ static __always_inline void guest_or(u32 bits, u32 *word)
 		     : [word] "+m" (*word) : [bits] "r" (bits) : "memory");
 }
 
+/* Write @new if the word is @old; else @old is what it is. Return: whether it was. */
+static __always_inline bool guest_try_cmpxchg(u32 *word, u32 *old, u32 new)
+{
+	bool was;
+
+	asm volatile(LOCK_PREFIX "cmpxchgl %[new], %[word]"
+		     : "=@ccz" (was), [word] "+m" (*word), "+a" (*old)
+		     : [new] "r" (new) : "memory");
+
+	return was;
+}
+
 #endif

@@ -15,6 +15,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "hypercall.h"
 #include "poll.h"
 #include "reach.h"
@@ -113,19 +114,30 @@ static void xen_poll_end(struct kvm_vcpu *vcpu)
 	atomic_dec(&xv->pollers);
 }
 
-/* Is one of the ports pending already? Return: 0, 1, -EWOULDBLOCK: cannot see. */
+/* Interrupts are off. Return: 0, 1, -EWOULDBLOCK: cannot see. */
+static int xen_port_pending(struct kvm *kvm, u32 port)
+{
+	void *shinfo;
+
+	if (xen_fifo_ports(kvm))
+		return xen_fifo_pending(kvm, port);
+
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
+
+	return shinfo ? xen_2l_pending(shinfo, port) : -EWOULDBLOCK;
+}
+
+/* Is one of the ports pending already? Return: as xen_port_pending(). */
 static int xen_poll_look(struct kvm *kvm, const u32 *ports, u32 nr)
 {
 	int ready = -EWOULDBLOCK;
 	unsigned long flags;
-	void *shinfo;
 	u32 i;
 
 	local_irq_save(flags);
-	shinfo = xen_reach_shinfo(kvm);
-	if (shinfo)
+	if (__kvm_gpc_reader(kvm))
 		for (i = 0, ready = 0; i < nr && !ready; i++)
-			ready = xen_2l_pending(shinfo, ports[i]);
+			ready = xen_port_pending(kvm, ports[i]);
 	local_irq_restore(flags);
 
 	return ready;
@@ -134,9 +146,14 @@ static int xen_poll_look(struct kvm *kvm, const u32 *ports, u32 nr)
 static int xen_poll_ready(struct kvm *kvm, const u32 *ports, u32 nr)
 {
 	int ready = xen_poll_look(kvm, ports, nr);
+	u32 i;
 
-	if (ready < 0 && !kvm_gpc_refresh(&xen_vm(kvm)->shinfo, PAGE_SIZE))
+	if (ready < 0) {
+		for (i = 0; i < nr; i++)
+			if (xen_event_reach(kvm, ports[i]))
+				return ready;
 		ready = xen_poll_look(kvm, ports, nr);
+	}
 
 	return ready;
 }

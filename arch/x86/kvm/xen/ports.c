@@ -19,6 +19,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "kept.h"
 #include "ports.h"
 
@@ -29,6 +30,7 @@
  * @port: the guest's port that gets the event, 0 for @eventfd
  * @vcpu_id: the vCPU it is for
  * @vcpu_idx: that vCPU's index as last found, or -1. A hint
+ * @priority: as the VMM has given it
  * @eventfd: who gets the event instead of the guest
  */
 struct xen_port {
@@ -37,6 +39,7 @@ struct xen_port {
 	u32 port;
 	u32 vcpu_id;
 	int vcpu_idx;
+	u32 priority;
 	struct eventfd_ctx *eventfd;
 };
 
@@ -49,10 +52,21 @@ static void xen_port_free_rcu(struct rcu_head *rcu)
 	kfree(p);
 }
 
-/* xen_vm.lock is held. Return: what was there. */
+/* Where a port's record is. Return: NULL if there is no such port, or none at all. */
+static struct xen_port __rcu **xen_port_slot(struct kvm *kvm, u32 port)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (!ev || port >= XEN_PORTS)
+		return ev ? xen_fifo_route(kvm, port) : NULL;
+
+	return &ev->ports[array_index_nospec(port, XEN_PORTS)];
+}
+
+/* xen_vm.lock is held, the port exists. Return: what was there. */
 static struct xen_port *xen_port_get(struct kvm *kvm, u32 port)
 {
-	return rcu_dereference_protected(xen_events(kvm)->ports[port],
+	return rcu_dereference_protected(*xen_port_slot(kvm, port),
 					 lockdep_is_held(&xen_vm(kvm)->lock));
 }
 
@@ -60,7 +74,7 @@ static void xen_port_put(struct kvm *kvm, u32 port, struct xen_port *p)
 {
 	struct xen_port *old = xen_port_get(kvm, port);
 
-	rcu_assign_pointer(xen_events(kvm)->ports[port], p);
+	rcu_assign_pointer(*xen_port_slot(kvm, port), p);
 	if (old)
 		call_rcu(&old->rcu, xen_port_free_rcu);
 }
@@ -85,8 +99,7 @@ static int xen_port_assign(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	default:
 		return -EINVAL;
 	}
-	if (to && data->u.evtchn.deliver.port.priority !=
-	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	if (to && !xen_priority_valid(kvm, data->u.evtchn.deliver.port.priority))
 		return -EINVAL;
 
 	if (xen_port_get(kvm, port))
@@ -101,6 +114,7 @@ static int xen_port_assign(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	p->vcpu_idx = -1;
 	if (to) {
 		p->vcpu_id = data->u.evtchn.deliver.port.vcpu;
+		p->priority = data->u.evtchn.deliver.port.priority;
 	} else {
 		eventfd = eventfd_ctx_fdget(data->u.evtchn.deliver.eventfd.fd);
 		if (IS_ERR(eventfd)) {
@@ -114,7 +128,7 @@ static int xen_port_assign(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	return 0;
 }
 
-/* Only the vCPU can change: the rest is what the guest knows the port by. */
+/* Only vCPU and priority change: the rest is what the guest knows the port by. */
 static int xen_port_update(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 {
 	u32 port = data->u.evtchn.send_port;
@@ -124,8 +138,7 @@ static int xen_port_update(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		return -ENOENT;
 	if (old->type != data->u.evtchn.type || old->eventfd ||
 	    old->port != data->u.evtchn.deliver.port.port ||
-	    data->u.evtchn.deliver.port.priority !=
-	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	    !xen_priority_valid(kvm, data->u.evtchn.deliver.port.priority))
 		return -EINVAL;
 
 	p = kzalloc(sizeof(*p), GFP_KERNEL_ACCOUNT);
@@ -136,6 +149,7 @@ static int xen_port_update(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	p->port = old->port;
 	p->vcpu_id = data->u.evtchn.deliver.port.vcpu;
 	p->vcpu_idx = -1;
+	p->priority = data->u.evtchn.deliver.port.priority;
 	xen_port_put(kvm, port, p);
 
 	return 0;
@@ -158,7 +172,7 @@ int xen_ports_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	u32 port = data->u.evtchn.send_port;
 
 	if (data->u.evtchn.flags == KVM_XEN_EVTCHN_RESET) {
-		for (port = 0; port < XEN_PORTS; port++)
+		for (port = 0; port < xen_fifo_max_port(kvm); port++)
 			xen_port_put(kvm, port, NULL);
 		xen_kept_reset(kvm);
 		xen_events_reset(kvm);
@@ -197,7 +211,7 @@ void xen_ports_destroy(struct kvm *kvm)
 		return;
 
 	mutex_lock(&xen_vm(kvm)->lock);
-	for (port = 0; port < XEN_PORTS; port++)
+	for (port = 0; port < xen_fifo_max_port(kvm); port++)
 		xen_port_put(kvm, port, NULL);
 	mutex_unlock(&xen_vm(kvm)->lock);
 
@@ -231,23 +245,22 @@ static struct kvm_vcpu *xen_port_vcpu(struct kvm *kvm, struct xen_port *p)
  */
 int xen_ports_send(struct kvm_vcpu *vcpu, u32 port)
 {
-	struct xen_events *ev = xen_events(vcpu->kvm);
 	struct kvm *kvm = vcpu->kvm;
+	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
 	struct xen_port *p;
 	int r = -ENOENT;
 
-	if (!ev || !port || port >= xen_max_port(kvm))
+	if (!slot || !port || port >= xen_max_port(kvm))
 		return -ENOENT;
 
-	port = array_index_nospec(port, XEN_PORTS);
 	rcu_read_lock();
-	p = rcu_dereference(ev->ports[port]);
+	p = rcu_dereference(*slot);
 	if (p && p->eventfd) {
 		eventfd_signal(p->eventfd);
 		r = 0;
 	} else if (p) {
 		r = xen_event_send(kvm, xen_port_vcpu(kvm, p), p->vcpu_id,
-				   p->port);
+				   p->port, p->priority);
 		r = r == -EINVAL ? -ENOENT : 0;
 	}
 	rcu_read_unlock();
@@ -264,10 +277,10 @@ int xen_ports_send(struct kvm_vcpu *vcpu, u32 port)
  */
 bool xen_ports_known(struct kvm *kvm, u32 port)
 {
-	struct xen_events *ev = xen_events(kvm);
+	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
 
-	return ev && port && port < xen_max_port(kvm) &&
-	       rcu_access_pointer(ev->ports[array_index_nospec(port, XEN_PORTS)]);
+	return slot && port && port < xen_max_port(kvm) &&
+	       rcu_access_pointer(*slot);
 }
 
 /**
@@ -280,16 +293,15 @@ bool xen_ports_known(struct kvm *kvm, u32 port)
  */
 struct kvm_vcpu *xen_ports_bound(struct kvm *kvm, u32 port)
 {
-	struct xen_events *ev = xen_events(kvm);
+	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
 	struct kvm_vcpu *vcpu = NULL;
 	struct xen_port *p;
 
-	if (!ev || port >= XEN_PORTS)
+	if (!slot)
 		return NULL;
 
-	port = array_index_nospec(port, XEN_PORTS);
 	rcu_read_lock();
-	p = rcu_dereference(ev->ports[port]);
+	p = rcu_dereference(*slot);
 	/* Of other ports the table knows where they lead, not whose they are. */
 	if (p && p->type == EVTCHNSTAT_ipi)
 		vcpu = xen_port_vcpu(kvm, p);
@@ -311,7 +323,7 @@ int xen_ports_get(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	u32 port = data->u.evtchn.send_port;
 	struct xen_port *p;
 
-	if (!port || port >= XEN_PORTS)
+	if (!port || port >= xen_fifo_max_port(kvm))
 		return -EINVAL;
 
 	p = xen_events(kvm) ? xen_port_get(kvm, port) : NULL;
@@ -326,8 +338,7 @@ int xen_ports_get(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	} else {
 		data->u.evtchn.deliver.port.port = p->port;
 		data->u.evtchn.deliver.port.vcpu = p->vcpu_id;
-		data->u.evtchn.deliver.port.priority =
-			KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
+		data->u.evtchn.deliver.port.priority = p->priority;
 	}
 
 	return 0;

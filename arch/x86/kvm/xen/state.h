@@ -36,6 +36,7 @@ struct xen_timers;
  * @events: latch and outbound ports. Written once, with release semantics, before
  *	anything can send an event; gone with the VM
  * @accel: hypercalls the VMM has left to us, KVM_XEN_ACCEL_*; read without a lock
+ * @fifo_ports: ports of the FIFO ABI, or 0 for the 2-level one; read without a lock
  * @pollers: number of bits in @poll_mask, so that it need not be searched. Atomic
  * @poll_mask: vCPUs, by index, that sleep in SCHEDOP_poll. Atomic
  */
@@ -48,6 +49,7 @@ struct xen_vm {
 	struct gfn_to_pfn_cache shinfo;
 	struct xen_events *events;
 	u32 accel;
+	u32 fifo_ports;
 	atomic_t pollers;
 	unsigned long poll_mask[BITS_TO_LONGS(KVM_MAX_VCPUS)];
 };
@@ -70,6 +72,7 @@ struct xen_vm {
  * @clock_shift: see @clock_tsc
  * @unreachable: vcpu_info was not to be had when last asked for; cleared by
  *	whatever may have changed that. A hint that keeps a vCPU from spinning
+ * @timer_priority: that of @timer_port's events, XEN_PRIORITY_NONE
  * @vcpu_info: the vcpu_info page
  * @time_info: a second copy of its clock
  * @runstate_area: where the guest wants its run state
@@ -99,6 +102,7 @@ struct xen_vcpu {
 	u8 upcall_vector;
 	s8 clock_shift;
 	bool unreachable;
+	u8 timer_priority;
 	struct gfn_to_pfn_cache vcpu_info;
 	struct gfn_to_pfn_cache time_info;
 	struct gfn_to_pfn_cache runstate_area;
@@ -159,8 +163,19 @@ static inline bool xen_told(struct kvm_vcpu *vcpu)
 	return xen_vcpu(vcpu)->told == vcpu->stat.exits + 1;
 }
 
+/* No priority was given: the port is of the 2-level ABI, or takes the default. */
+#define XEN_PRIORITY_NONE	U8_MAX
+
+/* Priorities of the FIFO ABI. */
+#define XEN_PRIORITIES		16
+
 static inline u32 xen_max_port(struct kvm *kvm)
 {
+	u32 fifo = READ_ONCE(xen_vm(kvm)->fifo_ports);
+
+	if (fifo)
+		return fifo;
+
 	return READ_ONCE(xen_vm(kvm)->long_mode) ? XEN_PORTS : XEN_PORTS_COMPAT;
 }
 

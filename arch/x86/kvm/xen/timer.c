@@ -66,7 +66,8 @@ static void xen_timer_event(struct kvm_vcpu *vcpu)
 	u32 port = READ_ONCE(xen_vcpu(vcpu)->timer_port);
 
 	if (port)
-		xen_event_send(vcpu->kvm, vcpu, vcpu->vcpu_id, port);
+		xen_event_send(vcpu->kvm, vcpu, vcpu->vcpu_id, port,
+			       READ_ONCE(xen_vcpu(vcpu)->timer_priority));
 }
 
 /*

@@ -12,11 +12,16 @@
 #define KVM_XEN_ATTR_TYPE_X_ACCEL	0x4b00	/* get, set: u.pad[0] */
 #define KVM_XEN_ATTR_TYPE_X_EVTCHN	0x4b01	/* get: u.evtchn */
 #define KVM_XEN_ATTR_TYPE_X_CONFIG	0x4b02	/* get: u.pad[0] msr, [1] flags */
+#define KVM_XEN_ATTR_TYPE_X_FIFO	0x4b03	/* get, set: u.pad[0] ports or 0 */
+#define KVM_XEN_ATTR_TYPE_X_FIFO_PAGE	0x4b04	/* get, set: u.pad[0] nr, [1] gfn */
+#define KVM_XEN_ATTR_TYPE_X_FIFO_LATCHED 0x4b05	/* get: u.pad[0] port, [1] vcpu, [2] prio */
 #define KVM_XEN_ATTR_TYPE_X_VERSION	0x4b08	/* get, set: kvm_xen_x_version */
 #define KVM_XEN_ATTR_TYPE_X_PORT	0x4b09	/* get, set: kvm_xen_x_port */
 
 /* vCPU attributes, KVM_XEN_VCPU_GET_ATTR and _SET_ATTR. */
 #define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC 0x4b00 /* get, set: u.pad[0], ns */
+#define KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL 0x4b01 /* get, set: u.gpa */
+#define KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS 0x4b02 /* get, set: u.pad, as __u32[16] */
 
 /* KVM_XEN_ATTR_TYPE_X_ACCEL: hypercalls the VMM does not want to see. */
 #define KVM_XEN_ACCEL_BLOCK		(1 << 0)  /* SCHEDOP_block */

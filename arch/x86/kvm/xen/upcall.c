@@ -12,6 +12,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "reach.h"
 #include "two_level.h"
 #include "vm.h"
@@ -134,6 +135,15 @@ int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 	return !!r;
 }
 
+/* With FIFO queues there are no selectors, and all that was parked is the flag. */
+static void xen_inject_sels(struct kvm *kvm, void *vi, u64 sels, bool wide)
+{
+	if (xen_fifo_ports(kvm))
+		xen_2l_set_upcall(vi);
+	else
+		xen_2l_raise_many(vi, sels, wide);
+}
+
 /* Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
 static int xen_inject_parked(struct kvm_vcpu *vcpu)
 {
@@ -153,7 +163,7 @@ static int xen_inject_parked(struct kvm_vcpu *vcpu)
 			sels |= xen_2l_selectors(xchg(&x->parked[i], 0),
 						 i * BITS_PER_LONG, wide);
 		if (sels)
-			xen_2l_raise_many(vi, sels, wide);
+			xen_inject_sels(vcpu->kvm, vi, sels, wide);
 		r = !!sels;
 	}
 	local_irq_restore(flags);

@@ -10,6 +10,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "runstate.h"
 #include "timer.h"
 #include "uapi.h"
@@ -24,6 +25,7 @@ void kvm_xen_init_vcpu(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
 	x->vcpu_id = vcpu->vcpu_idx;
+	x->timer_priority = XEN_PRIORITY_NONE;
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
 	kvm_gpc_init(&x->vcpu_info, vcpu->kvm);
@@ -125,8 +127,7 @@ static int xen_set_timer(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	u32 port = data->u.timer.port;
 	int r;
 
-	if (port && data->u.timer.priority !=
-	    KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL)
+	if (port && !xen_priority_valid(vcpu->kvm, data->u.timer.priority))
 		return -EINVAL;
 
 	if (port) {
@@ -136,6 +137,8 @@ static int xen_set_timer(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	}
 
 	xen_timer_stop(vcpu);
+	WRITE_ONCE(xen_vcpu(vcpu)->timer_priority,
+		   port ? (u8)data->u.timer.priority : XEN_PRIORITY_NONE);
 	WRITE_ONCE(xen_vcpu(vcpu)->timer_port, port);
 	if (port && data->u.timer.expires_ns)
 		xen_timer_start(vcpu, data->u.timer.expires_ns);
@@ -194,8 +197,9 @@ static int xen_set_runstate(struct kvm_vcpu *vcpu,
  * @vcpu: the vCPU, loaded
  * @data: the attribute
  *
- * Context: may sleep; vCPU ioctl, vCPU mutex held. Takes no lock of the VM, so the
- *	attributes of many vCPUs are restored side by side.
+ * Context: may sleep; vCPU ioctl, vCPU mutex held. But for those of FIFO queues it
+ *	takes no lock of the VM, so the attributes of many vCPUs are restored side by
+ *	side.
  * Return: 0; -ENOENT an unknown attribute; else docs/xen-abi.rst.
  */
 int kvm_xen_vcpu_set_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
@@ -240,6 +244,10 @@ int kvm_xen_vcpu_set_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 			r = xen_periodic_start(vcpu, data->u.pad[0]);
 		else
 			xen_periodic_stop(vcpu);
+		break;
+	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL:
+	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS:
+		r = xen_fifo_set_vcpu_attr(vcpu, data);
 		break;
 	default:
 		r = -ENOENT;
@@ -331,7 +339,10 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_TIMER:
 		data->u.timer.port = x->timer_port;
-		data->u.timer.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
+		data->u.timer.priority = x->timer_priority;
+		if (x->timer_priority == XEN_PRIORITY_NONE)
+			data->u.timer.priority =
+				KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;
 		data->u.timer.expires_ns = xen_timer_get(vcpu);
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR:
@@ -339,6 +350,10 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC:
 		data->u.pad[0] = xen_periodic_get(vcpu);
+		break;
+	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL:
+	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS:
+		r = xen_fifo_get_vcpu_attr(vcpu, data);
 		break;
 	default:
 		r = -ENOENT;

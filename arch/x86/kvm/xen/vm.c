@@ -10,6 +10,7 @@
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
+#include "fifo.h"
 #include "kept.h"
 #include "poll.h"
 #include "ports.h"
@@ -104,9 +105,17 @@ void xen_mark_dirty(struct gfn_to_pfn_cache *gpc)
 		mark_page_dirty(gpc->kvm, gpa_to_gfn(gpc->gpa));
 }
 
-/* Where a cache points; a refresh may be writing it. Return: whether it is active. */
-static bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa,
-			  unsigned long *hva)
+/**
+ * xen_gpc_where - where a cache points
+ * @gpc: the cache, which a refresh may be writing
+ * @gpa: guest address, or INVALID_GPA
+ * @hva: user address
+ *
+ * Context: interrupts on.
+ * Return: whether it is active.
+ */
+bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa,
+		   unsigned long *hva)
 {
 	bool active;
 
@@ -371,7 +380,7 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		r = xen_kept_set(kvm, data);
 		break;
 	default:
-		r = -ENOENT;
+		r = xen_fifo_set_attr(kvm, data);
 		break;
 	}
 	mutex_unlock(&xv->lock);
@@ -450,7 +459,7 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		r = xen_kept_get(kvm, data);
 		break;
 	default:
-		r = -ENOENT;
+		r = xen_fifo_get_attr(kvm, data);
 		break;
 	}
 	mutex_unlock(&xv->lock);

@@ -9,6 +9,8 @@
 
 int xen_gpc_set(struct gfn_to_pfn_cache *gpc, gpa_t gpa, unsigned long hva,
 		unsigned long len);
+bool xen_gpc_where(struct gfn_to_pfn_cache *gpc, gpa_t *gpa,
+		   unsigned long *hva);
 void xen_mark_dirty(struct gfn_to_pfn_cache *gpc);
 
 #endif

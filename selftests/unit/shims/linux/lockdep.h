@@ -28,5 +28,6 @@ struct lockdep_map { int unused; };
 #define lockdep_assert_held_once(l)	lockdep_assert_held(l)
 #define lockdep_assert_irqs_disabled()	unit_assert_irqs(true, UNIT_HERE)
 #define lockdep_assert_irqs_enabled()	unit_assert_irqs(false, UNIT_HERE)
+#define SINGLE_DEPTH_NESTING	1
 
 #endif
