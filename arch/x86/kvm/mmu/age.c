@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Accesses are watched: the host's reclaim asks what the guest uses.
+ */
+#include "mmu.h"
+#include "roots.h"
+#include "sptes.h"
+#include "tdp_mmu.h"
+#include "walk.h"
+
+/* Visit accessed pages; forget the access if @clear, else stop at the first. */
+static bool tdp_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
+{
+	struct kvm_mmu_page *root;
+	bool young = false;
+	struct tdp_pass p;
+
+	tdp_for_each_root(kvm, root, range->slot->as_id, TDP_VALID) {
+		struct tdp_walk w = {};
+
+		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+
+		tdp_for_each_spte(&w, &p, root, range->start, range->end,
+				  PG_LEVEL_4K) {
+			if (!tdp_walk_at_leaf(&w) || !is_accessed_spte(w.spte))
+				continue;
+
+			young = true;
+			if (!clear)
+				break;
+
+			/* If it changes meanwhile, it is being used. */
+			tdp_walk_try_set(&w, mark_spte_for_access_track(w.spte));
+		}
+
+		tdp_pass_end(&p);
+
+		if (young && !clear) {
+			kvm_tdp_mmu_put_root(kvm, root);
+			break;
+		}
+	}
+
+	return young;
+}
+
+/**
+ * kvm_tdp_mmu_age_gfn_range - ask for accesses and forget them
+ * @kvm: the VM
+ * @range: where
+ *
+ * Context: mmu_lock held for write, kvm->srcu held.
+ * Return: whether any page was accessed since it was last asked about.
+ */
+bool kvm_tdp_mmu_age_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return tdp_age(kvm, range, true);
+}
+
+/**
+ * kvm_tdp_mmu_test_age_gfn - ask for accesses
+ * @kvm: the VM
+ * @range: where
+ *
+ * Context: mmu_lock held for write, kvm->srcu held.
+ * Return: whether any page was accessed since it was last asked about.
+ */
+bool kvm_tdp_mmu_test_age_gfn(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return tdp_age(kvm, range, false);
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A mapping comes: what a vCPU's fault, or KVM_PRE_FAULT_MEMORY, puts into the
+ * tables. Faults run beside each other, and beside everything else that holds
+ * mmu_lock for read.
+ */
+#include "mmu.h"
+#include "mmutrace.h"
+#include "sptes.h"
+#include "tables.h"
+#include "tdp_mmu.h"
+
+/* Whether the access that faulted would not fault if it were tried again. */
+static bool tdp_fault_is_over(struct kvm_page_fault *fault, u64 spte)
+{
+	if (fault->exec)
+		return is_executable_pte(spte);
+	if (fault->write)
+		return is_writable_pte(spte);
+
+	return spte & PT_PRESENT_MASK;
+}
+
+/* Install the leaf at @sptep, in a table of level @fault->goal_level. */
+static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
+			     struct kvm_page_fault *fault, u64 *sptep, u64 old)
+{
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
+	int level = sp->role.level;
+	bool was_present = is_shadow_present_pte(old);
+	bool was_table = was_present && !is_last_spte(old, level);
+	int ret = RET_PF_FIXED;
+	bool wrprot = false;
+	gfn_t gfn;
+	u64 new;
+
+	/* What is there came from a real access: a guess is not better. */
+	if (was_present && !was_table &&
+	    (fault->prefetch || tdp_fault_is_over(fault, old)))
+		return RET_PF_SPURIOUS;
+
+	gfn = gfn_round_for_level(fault->gfn, level);
+
+	if (unlikely(!fault->slot))
+		new = make_mmio_spte(vcpu, gfn, ACC_ALL);
+	else
+		wrprot = make_spte(vcpu, sp, fault->slot, ACC_ALL, gfn, fault->pfn,
+				   old, fault->prefetch, true,
+				   fault->map_writable, &new);
+
+	if (new == old) {
+		ret = RET_PF_SPURIOUS;
+	} else if (!tdp_spte_try_set(p, sptep, &old, new)) {
+		return RET_PF_RETRY;
+	} else if (was_table) {
+		p->flush = true;
+	} else if (was_present && is_writable_pte(old) && !is_writable_pte(new)) {
+		p->flush = true;
+	}
+
+	if (unlikely(is_mmio_spte(vcpu->kvm, new))) {
+		vcpu->stat.pf_mmio_spte_created++;
+		trace_mark_mmio_spte(sptep, gfn, new);
+		return RET_PF_EMULATE;
+	}
+
+	trace_kvm_mmu_set_spte(level, gfn, sptep);
+
+	return wrprot && fault->write ? RET_PF_WRITE_PROTECTED : ret;
+}
+
+/*
+ * Let @sptep, which translates nothing or a page that is too large, lead to @sp.
+ * If somebody else was faster, *@spte is what he put there.
+ */
+static bool tdp_fault_link(struct tdp_pass *p, struct kvm_page_fault *fault,
+			   u64 *sptep, u64 *spte, struct kvm_mmu_page *sp)
+{
+	struct kvm *kvm = p->kvm;
+	int level = sptep_to_sp(sptep)->role.level;
+	bool linked;
+
+	tdp_table_init_child(sp, sptep);
+
+	/* Before the table is linked: see tdp_table_unlinked(). */
+	sp->nx_huge_page_disallowed = fault->huge_page_disallowed;
+
+	if (is_shadow_present_pte(*spte))
+		linked = tdp_spte_try_split(p, sptep, spte, sp);
+	else
+		linked = tdp_spte_try_link(p, sptep, spte, sp);
+	if (!linked)
+		return false;
+
+	/* Unless it is unlinked again by now. */
+	if (fault->huge_page_disallowed && fault->req_level >= level) {
+		spin_lock(&kvm->arch.tdp_mmu_pages_lock);
+		if (sp->nx_huge_page_disallowed)
+			track_possible_nx_huge_page(kvm, sp);
+		spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
+	}
+
+	return true;
+}
+
+/* An empty table again, for the next try. */
+static void tdp_fault_clear(struct kvm_mmu_page *sp)
+{
+	memset64(sp->spt, SHADOW_NONPRESENT_VALUE, SPTE_ENT_PER_PAGE);
+}
+
+/**
+ * kvm_tdp_mmu_map - let a guest's access succeed
+ * @vcpu: the vCPU, whose memory caches are filled
+ * @fault: the access, with its page resolved; goal_level says afterwards how large
+ *	a page was mapped
+ *
+ * Context: mmu_lock held for read; the fault was found not to be stale since.
+ * Return: RET_PF_FIXED; RET_PF_SPURIOUS if there was nothing to do;
+ *	RET_PF_RETRY if somebody else was faster; RET_PF_EMULATE for MMIO;
+ *	RET_PF_WRITE_PROTECTED for a write to a page that is write-tracked.
+ */
+int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm_mmu_page *sp = root_to_sp(vcpu->arch.mmu->root.hpa);
+	struct kvm_mmu_page *spare = NULL;
+	struct tdp_pass p;
+	int ret, level;
+	u64 *sptep;
+	u64 spte;
+
+	kvm_mmu_hugepage_adjust(vcpu, fault);
+	trace_kvm_mmu_spte_requested(fault);
+
+	tdp_pass_begin(&p, vcpu->kvm, TDP_SHARED);
+
+	for (;;) {
+		level = sp->role.level;
+		sptep = &sp->spt[SPTE_INDEX(fault->gfn << PAGE_SHIFT, level)];
+		spte = READ_ONCE(*sptep);
+again:
+		/* The table has been unlinked, and takes nothing any more. */
+		ret = RET_PF_RETRY;
+		if (is_frozen_spte(spte))
+			break;
+
+		/* A table of small executable pages stays. */
+		if (fault->nx_huge_page_workaround_enabled)
+			disallowed_hugepage_adjust(fault, spte, level);
+
+		if (level == fault->goal_level) {
+			ret = tdp_fault_install(&p, vcpu, fault, sptep, spte);
+			break;
+		}
+
+		if (!tdp_spte_is_table(spte)) {
+			if (!spare)
+				spare = tdp_table_from_vcpu(vcpu);
+			if (!tdp_fault_link(&p, fault, sptep, &spte, spare)) {
+				tdp_fault_clear(spare);
+				goto again;
+			}
+			sp = spare;
+			spare = NULL;
+			continue;
+		}
+
+		sp = spte_to_child_sp(spte);
+	}
+
+	tdp_pass_end(&p);
+
+	if (spare)
+		tdp_table_free(spare);
+
+	return ret;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __KVM_X86_MMU_PASS_H
+#define __KVM_X86_MMU_PASS_H
+
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+
+#include "mmu_internal.h"
+#include "tables.h"
+
+/**
+ * struct tdp_pass - one stay under mmu_lock, and what it owes at its end
+ * @kvm: the VM
+ * @shared: mmu_lock is held for read, not for write
+ * @may_yield: mmu_lock may be let go on the way
+ * @flush: a TLB may still hold a translation that this pass removed
+ * @pages: mappings made less mappings removed, by level, not yet counted
+ * @dead: tables that were unlinked and not yet given to RCU
+ *
+ * On the stack of who holds mmu_lock; no other thread sees it. Between
+ * tdp_pass_begin() and tdp_pass_end() the CPU is in an RCU read section.
+ *
+ * A table may be given to RCU only after the flush that follows its unlinking:
+ * until then a processor's paging-structure caches may lead there (Intel SDM
+ * volume 3, "Invalidation of TLBs and Paging-Structure Caches"; AMD APM volume 2,
+ * "Invalidation of Table Entry Upgrades").
+ */
+struct tdp_pass {
+	struct kvm *kvm;
+	bool shared;
+	bool may_yield;
+	bool flush;
+	long pages[KVM_NR_PAGE_SIZES];
+	struct tdp_tables dead;
+};
+
+#define TDP_SHARED	true
+#define TDP_EXCLUSIVE	false
+
+void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared);
+void tdp_pass_end(struct tdp_pass *p);
+void tdp_pass_settle(struct tdp_pass *p);
+bool tdp_pass_wanted(struct tdp_pass *p);
+void tdp_pass_break(struct tdp_pass *p);
+
+#endif

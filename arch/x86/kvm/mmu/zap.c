@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings go: because pages, memslots or attributes do, because a tree is not
+ * wanted any more, because small pages shall become a huge one.
+ */
+#include "mmu.h"
+#include "roots.h"
+#include "sptes.h"
+#include "tdp_mmu.h"
+#include "walk.h"
+#include "zap.h"
+
+/* Tables that one RCU callback frees, so that it does not take too long. */
+#define TDP_RETIRE_MAX		128
+
+static void tdp_zap_leafs(struct tdp_pass *p, struct kvm_mmu_page *root,
+			  gfn_t start, gfn_t end)
+{
+	struct tdp_walk w = {};
+
+	tdp_for_each_spte(&w, p, root, start, end, PG_LEVEL_4K) {
+		if (tdp_walk_break(&w))
+			continue;
+
+		while (tdp_walk_at_leaf(&w))
+			if (tdp_walk_try_set(&w, SHADOW_NONPRESENT_VALUE))
+				p->flush = true;
+	}
+}
+
+/**
+ * tdp_zap_root - empty a tree
+ * @kvm: the VM
+ * @root: the tree, referenced
+ * @shared: which way the caller holds mmu_lock
+ *
+ * No vCPU is using the tree, or will without flushing its TLB. Every step ends one
+ * leaf table, or one higher table that has been emptied before.
+ *
+ * Context: mmu_lock held; lets go of it now and then.
+ */
+void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared)
+{
+	struct tdp_walk w = { .post = true };
+	struct tdp_pass p;
+
+	tdp_pass_begin(&p, kvm, shared);
+	p.may_yield = true;
+
+	tdp_for_each_spte(&w, &p, root, 0, ~0ULL, PG_LEVEL_2M) {
+		if (tdp_walk_break(&w))
+			continue;
+
+		while (is_shadow_present_pte(w.spte)) {
+			/* What is below comes first. */
+			if (!w.up && w.level > PG_LEVEL_2M && tdp_walk_at_table(&w))
+				break;
+			tdp_walk_try_set(&w, SHADOW_NONPRESENT_VALUE);
+		}
+
+		if (p.dead.nr >= TDP_RETIRE_MAX)
+			tdp_pass_settle(&p);
+	}
+
+	tdp_pass_end(&p);
+}
+
+/**
+ * kvm_tdp_mmu_zap_leafs - drop every mapping of a range of gfns
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last
+ * @flush: the caller owes a TLB flush already
+ *
+ * Context: mmu_lock held for write, let go of now and then; kvm->srcu held; an
+ *	invalidation of the range in progress, or slots_lock held.
+ * Return: whether the caller owes a TLB flush now, before it drops mmu_lock.
+ */
+bool kvm_tdp_mmu_zap_leafs(struct kvm *kvm, gfn_t start, gfn_t end, bool flush)
+{
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+
+	tdp_for_each_root(kvm, root, TDP_ANY_AS, TDP_VALID) {
+		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+		p.may_yield = true;
+		p.flush = flush;
+
+		tdp_zap_leafs(&p, root, start, end);
+
+		flush = p.flush;
+		p.flush = false;
+		tdp_pass_end(&p);
+	}
+
+	return flush;
+}
+
+/**
+ * kvm_tdp_mmu_unmap_gfn_range - drop the mappings of pages that go
+ * @kvm: the VM
+ * @range: where, in which memslot, and whether it may take its time
+ * @flush: the caller owes a TLB flush already
+ *
+ * Looks at invalid trees too: until they are empty the pages are in use.
+ *
+ * Context: mmu_lock held for write; kvm->srcu or slots_lock held.
+ * Return: whether the caller owes a TLB flush now, before it drops mmu_lock.
+ */
+bool kvm_tdp_mmu_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range,
+				 bool flush)
+{
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+
+	tdp_for_each_root(kvm, root, range->slot->as_id, TDP_ALL) {
+		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+		p.may_yield = range->may_block;
+		p.flush = flush;
+
+		tdp_zap_leafs(&p, root, range->start, range->end);
+
+		flush = p.flush;
+		p.flush = false;
+		tdp_pass_end(&p);
+	}
+
+	return flush;
+}
+
+/**
+ * kvm_tdp_mmu_zap_sp - drop a table, so that a huge page can take its place
+ * @kvm: the VM
+ * @sp: the table
+ *
+ * Context: mmu_lock held for write; RCU read section, which the caller leaves only
+ *	after a TLB flush if the answer is true.
+ * Return: whether there was anything to drop.
+ */
+bool kvm_tdp_mmu_zap_sp(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	struct tdp_pass p;
+	bool zapped;
+	u64 *sptep;
+	u64 spte;
+
+	sptep = (__force u64 *)sp->ptep;
+	if (!sptep)
+		return false;
+
+	/*
+	 * The pass's tables go to RCU at its end, without a flush. That is the
+	 * caller's, within the RCU read section that the pass is nested in.
+	 */
+	tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+
+	spte = READ_ONCE(*sptep);
+	do {
+		zapped = false;
+		if (!tdp_spte_is_table(spte) || spte_to_child_sp(spte) != sp)
+			break;
+		zapped = tdp_spte_try_set(&p, sptep, &spte, SHADOW_NONPRESENT_VALUE);
+	} while (!zapped);
+
+	tdp_pass_end(&p);
+
+	return zapped;
+}
+
+/**
+ * kvm_tdp_mmu_zap_all - drop every mapping
+ * @kvm: the VM, whose address space goes
+ *
+ * Context: mmu_lock held for write, let go of now and then. No vCPU is in the guest
+ *	or will ever be.
+ */
+void kvm_tdp_mmu_zap_all(struct kvm *kvm)
+{
+	struct kvm_mmu_page *root;
+
+	tdp_for_each_root(kvm, root, TDP_ANY_AS, TDP_ALL)
+		tdp_zap_root(kvm, root, TDP_EXCLUSIVE);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef __KVM_X86_MMU_ZAP_H
+#define __KVM_X86_MMU_ZAP_H
+
+#include <linux/kvm_host.h>
+
+#include "mmu_internal.h"
+
+void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared);
+
+#endif
