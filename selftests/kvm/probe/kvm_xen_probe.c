@@ -142,6 +142,7 @@ static struct kretprobe probe_functions[PROBE_NR_HELD] = {
 	[PROBE_GPC_ACTIVATE] = PROBE_RETURN_OF("kvm_gpc_activate"),
 	[PROBE_GPC_INVALIDATE] =
 		PROBE_RETURN_OF("gfn_to_pfn_cache_invalidate_start"),
+	[PROBE_RECLAIMED] = PROBE_RETURN_OF("kvm_arch_guest_memory_reclaimed"),
 };
 
 static enum kvm_xen_probe_fn probe_fn(struct kretprobe_instance *ri)

@@ -22,6 +22,7 @@ enum kvm_xen_probe_fn {
 	PROBE_GPC_REFRESH,	/* kvm_gpc_refresh() */
 	PROBE_GPC_ACTIVATE,	/* kvm_gpc_activate() */
 	PROBE_GPC_INVALIDATE,	/* gfn_to_pfn_cache_invalidate_start() */
+	PROBE_RECLAIMED,	/* kvm_arch_guest_memory_reclaimed() */
 	PROBE_NR_HELD,		/* the functions above can be held */
 	PROBE_RWLOCK = PROBE_NR_HELD, /* any rwlock taken, in any way */
 	PROBE_NR

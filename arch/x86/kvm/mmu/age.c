@@ -3,43 +3,65 @@
  * Accesses are watched: the host's reclaim asks what the guest uses.
  */
 #include "mmu.h"
+#include "age.h"
 #include "roots.h"
 #include "sptes.h"
+#include "state.h"
 #include "tdp_mmu.h"
 #include "walk.h"
 
 /* Visit accessed pages; forget the access if @clear, else stop at the first. */
-static bool tdp_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
+static bool tdp_age_root(struct tdp_pass *p, struct kvm_mmu_page *root,
+			 struct kvm_gfn_range *range, bool clear)
+{
+	struct tdp_walk w = {};
+	bool young = false;
+
+	tdp_for_each_spte(&w, p, root, range->start, range->end, PG_LEVEL_4K) {
+		if (!tdp_walk_at_leaf(&w) || !is_accessed_spte(w.spte))
+			continue;
+
+		young = true;
+		if (!clear)
+			break;
+
+		/* If it changes meanwhile, it is being used. */
+		tdp_walk_try_set(&w, mark_spte_for_access_track(w.spte));
+	}
+
+	return young;
+}
+
+/**
+ * tdp_age - ask for accesses
+ * @kvm: the VM
+ * @range: where
+ * @clear: and forget them
+ *
+ * Whoever asks holds on to the pages. An entry that is emptied meanwhile is empty,
+ * and a tree that is invalidated meanwhile is one that no vCPU uses.
+ *
+ * Context: any lock or none; kvm->srcu held.
+ * Return: whether any page was accessed since its accesses were last forgotten.
+ */
+bool tdp_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 {
 	struct kvm_mmu_page *root;
 	bool young = false;
 	struct tdp_pass p;
 
-	tdp_for_each_root(kvm, root, range->slot->as_id, TDP_VALID) {
-		struct tdp_walk w = {};
+	tdp_pass_begin_unlocked(&p, kvm);
 
-		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
-
-		tdp_for_each_spte(&w, &p, root, range->start, range->end,
-				  PG_LEVEL_4K) {
-			if (!tdp_walk_at_leaf(&w) || !is_accessed_spte(w.spte))
-				continue;
-
-			young = true;
-			if (!clear)
-				break;
-
-			/* If it changes meanwhile, it is being used. */
-			tdp_walk_try_set(&w, mark_spte_for_access_track(w.spte));
-		}
-
-		tdp_pass_end(&p);
-
-		if (young && !clear) {
-			kvm_tdp_mmu_put_root(kvm, root);
+	list_for_each_entry_rcu(root, &tdp_vm(kvm)->roots, link) {
+		if (root->role.invalid ||
+		    kvm_mmu_page_as_id(root) != range->slot->as_id)
+			continue;
+		young |= tdp_age_root(&p, root, range, clear);
+		if (young && !clear)
 			break;
-		}
 	}
+
+	tdp_pass_end(&p);
 
 	return young;
 }

@@ -10,6 +10,9 @@
 #include "tables.h"
 #include "tdp_mmu.h"
 
+/* How often a fault that has become stale is tried again at once. */
+#define TDP_FAULT_TRIES		4
+
 /* Whether the access that faulted would not fault if it were tried again. */
 static bool tdp_fault_is_over(struct kvm_page_fault *fault, u64 spte)
 {
@@ -174,4 +177,43 @@ again:
 		tdp_table_free(spare);
 
 	return ret;
+}
+
+/**
+ * kvm_tdp_mmu_do_page_fault - handle a fault, and not twice where once will do
+ * @vcpu: the vCPU
+ * @gpa: the faulting address
+ * @err: its error code
+ * @prefetch: nobody waits for it
+ * @emulation_type: see kvm_mmu_do_page_fault()
+ * @level: see kvm_mmu_do_page_fault()
+ *
+ * Stands in mmu.c for kvm_mmu_do_page_fault(). A write to a page that the host has
+ * write-protected, the zero page, one shared by fork() or by KSM, is given a page of
+ * its own while the fault resolves it. That is an invalidation, and makes the very
+ * same fault stale. The guest would come back for what is ready by then.
+ *
+ * Context: the vCPU's thread, kvm->srcu held.
+ * Return: as kvm_mmu_do_page_fault().
+ */
+int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
+			      bool prefetch, int *emulation_type, u8 *level)
+{
+	u32 queued = vcpu->async_pf.queued;
+	unsigned long seq;
+	int r, tries = 0;
+
+	do {
+		seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
+		r = tdp_do_page_fault_once(vcpu, gpa, err, prefetch,
+					   emulation_type, level);
+	} while (r == RET_PF_RETRY && tdp_mmu_enabled && (err & PFERR_WRITE_MASK) &&
+		 !prefetch && ++tries < TDP_FAULT_TRIES &&
+		 /* Something has ended meanwhile, rather than that it goes on. */
+		 seq != READ_ONCE(vcpu->kvm->mmu_invalidate_seq) &&
+		 /* The guest does not have something better to do. */
+		 queued == vcpu->async_pf.queued && !kvm_request_pending(vcpu) &&
+		 !signal_pending(current) && !need_resched());
+
+	return r;
 }

@@ -8,6 +8,7 @@
 
 #include "mmu.h"
 #include "pass.h"
+#include "state.h"
 
 /**
  * tdp_pass_begin - start to work on the tables
@@ -30,6 +31,46 @@ void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
 	tdp_tables_init(&p->dead);
 
 	rcu_read_lock();
+}
+
+/**
+ * tdp_pass_begin_unlocked - start to work on the tables without mmu_lock
+ * @p: where to keep what will be owed
+ * @kvm: the VM
+ *
+ * For changes that leave every entry leading where it does, made by somebody who
+ * keeps the pages from going away himself.
+ *
+ * Context: enters an RCU read section.
+ */
+void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm)
+{
+	memset(p, 0, sizeof(*p));
+	p->kvm = kvm;
+	p->unlocked = true;
+	tdp_tables_init(&p->dead);
+
+	rcu_read_lock();
+}
+
+/**
+ * tdp_pass_open - say that what is present is about to change
+ * @p: the pass
+ *
+ * Until the pass settles, an entry that it has emptied may still be in a TLB, and
+ * what the guest did to the page not be told yet. Who finds the entry empty, and is
+ * answerable for the page, sees the count and waits: see tdp_zap_gfns().
+ *
+ * Context: mmu_lock held.
+ */
+void tdp_pass_open(struct tdp_pass *p)
+{
+	if (p->open || p->unlocked)
+		return;
+
+	p->open = true;
+	/* Ordered before the change by the cmpxchg that makes it. */
+	atomic_inc(&tdp_vm(p->kvm)->unsettled);
 }
 
 /**
@@ -56,16 +97,40 @@ void tdp_pass_settle(struct tdp_pass *p)
 	}
 
 	tdp_tables_retire(&p->dead);
+
+	if (p->open) {
+		p->open = false;
+		/* Release: what was owed is paid before. */
+		atomic_dec_return_release(&tdp_vm(p->kvm)->unsettled);
+	}
+}
+
+/**
+ * tdp_pass_end_unflushed - end the work on the tables, and leave the flush to others
+ * @p: the pass, which unlinked no table
+ *
+ * Context: mmu_lock held for write, so that nobody sees what is not flushed yet;
+ *	leaves the RCU read section.
+ * Return: whether the caller owes a TLB flush, before it drops mmu_lock.
+ */
+bool tdp_pass_end_unflushed(struct tdp_pass *p)
+{
+	bool flush = p->flush;
+
+	lockdep_assert_held_write(&p->kvm->mmu_lock);
+	WARN_ON_ONCE(p->dead.nr);
+
+	p->flush = false;
+	tdp_pass_end(p);
+
+	return flush;
 }
 
 /**
  * tdp_pass_end - end the work on the tables
  * @p: the pass
  *
- * A flush that the caller wants to make itself is taken from @p->flush before.
- * It can only be one for translations: tables that were unlinked do not wait.
- *
- * Context: mmu_lock held; leaves the RCU read section.
+ * Context: as when it began; leaves the RCU read section.
  */
 void tdp_pass_end(struct tdp_pass *p)
 {

@@ -12,7 +12,9 @@
  * struct tdp_pass - one stay under mmu_lock, and what it owes at its end
  * @kvm: the VM
  * @shared: mmu_lock is held for read, not for write
+ * @unlocked: mmu_lock is not held at all
  * @may_yield: mmu_lock may be let go on the way
+ * @open: counted in &tdp_vm.unsettled
  * @flush: a TLB may still hold a translation that this pass removed
  * @pages: mappings made less mappings removed, by level, not yet counted
  * @dead: tables that were unlinked and not yet given to RCU
@@ -28,7 +30,9 @@
 struct tdp_pass {
 	struct kvm *kvm;
 	bool shared;
+	bool unlocked;
 	bool may_yield;
+	bool open;
 	bool flush;
 	long pages[KVM_NR_PAGE_SIZES];
 	struct tdp_tables dead;
@@ -38,7 +42,10 @@ struct tdp_pass {
 #define TDP_EXCLUSIVE	false
 
 void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared);
+void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm);
+void tdp_pass_open(struct tdp_pass *p);
 void tdp_pass_end(struct tdp_pass *p);
+bool tdp_pass_end_unflushed(struct tdp_pass *p);
 void tdp_pass_settle(struct tdp_pass *p);
 bool tdp_pass_wanted(struct tdp_pass *p);
 void tdp_pass_break(struct tdp_pass *p);

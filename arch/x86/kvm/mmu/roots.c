@@ -3,7 +3,7 @@
  * The VM's trees: one for each role that vCPUs have asked for, shared by all that
  * have the role.
  *
- * kvm->arch.tdp_mmu_roots is read under RCU or mmu_lock and changed under
+ * &tdp_vm.roots is read under RCU or mmu_lock and changed under
  * tdp_mmu_pages_lock. A tree is referenced by each vCPU that has it as its root or
  * among its previous ones, by each piece of work that is at it, and once more for
  * being valid. It stays on the list, where an invalidation finds it, until the last
@@ -12,9 +12,13 @@
  *
  * Whether a tree is valid changes under the exclusive mmu_lock only.
  */
+#include <linux/slab.h>
+
 #include "mmu.h"
+#include "invalidate.h"
 #include "pass.h"
 #include "roots.h"
+#include "state.h"
 #include "tables.h"
 #include "tdp_mmu.h"
 #include "zap.h"
@@ -27,8 +31,15 @@
  */
 void kvm_mmu_init_tdp_mmu(struct kvm *kvm)
 {
+	struct tdp_vm *vm;
+
+	/* Less than a page, and the caller has no way to fail here. */
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+	INIT_LIST_HEAD(&vm->roots);
 	INIT_LIST_HEAD(&kvm->arch.tdp_mmu_roots);
+	list_add(&vm->anchor, &kvm->arch.tdp_mmu_roots);
 	spin_lock_init(&kvm->arch.tdp_mmu_pages_lock);
+	tdp_inflight_init(kvm);
 }
 
 /**
@@ -39,6 +50,8 @@ void kvm_mmu_init_tdp_mmu(struct kvm *kvm)
  */
 void kvm_mmu_uninit_tdp_mmu(struct kvm *kvm)
 {
+	struct tdp_vm *vm = tdp_vm(kvm);
+
 	/* What is left has lost its vCPUs without having been invalidated. */
 	write_lock(&kvm->mmu_lock);
 	kvm_tdp_mmu_invalidate_all_roots(kvm);
@@ -46,10 +59,13 @@ void kvm_mmu_uninit_tdp_mmu(struct kvm *kvm)
 	kvm_tdp_mmu_zap_invalidated_roots(kvm);
 
 	WARN_ON(atomic64_read(&kvm->arch.tdp_mmu_pages));
-	WARN_ON(!list_empty(&kvm->arch.tdp_mmu_roots));
+	WARN_ON(!list_empty(&vm->roots));
 
 	/* The callbacks use the slab cache of the module. */
 	rcu_barrier();
+
+	list_del(&vm->anchor);
+	kfree(vm);
 }
 
 static bool tdp_root_get(struct kvm_mmu_page *root)
@@ -92,7 +108,7 @@ void kvm_tdp_mmu_put_root(struct kvm *kvm, struct kvm_mmu_page *root)
 struct kvm_mmu_page *tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
 				   int as_id, bool only_valid)
 {
-	struct list_head *roots = &kvm->arch.tdp_mmu_roots;
+	struct list_head *roots = &tdp_vm(kvm)->roots;
 	struct kvm_mmu_page *root;
 
 	rcu_read_lock();
@@ -123,7 +139,7 @@ static struct kvm_mmu_page *tdp_root_find(struct kvm *kvm,
 	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
 
 	/* An invalid tree's role has one bit more, and never matches. */
-	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link)
+	list_for_each_entry(root, &tdp_vm(kvm)->roots, link)
 		if (root->role.word == role.word && tdp_root_get(root))
 			return root;
 
@@ -156,7 +172,7 @@ int kvm_tdp_mmu_alloc_root(struct kvm_vcpu *vcpu)
 		tdp_table_init(root, NULL, 0, role);
 		/* One for the vCPU, one for being valid. */
 		refcount_set(&root->tdp_mmu_root_count, 2);
-		list_add_rcu(&root->link, &kvm->arch.tdp_mmu_roots);
+		list_add_rcu(&root->link, &tdp_vm(kvm)->roots);
 	}
 
 	spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
@@ -183,7 +199,7 @@ void kvm_tdp_mmu_invalidate_all_roots(struct kvm *kvm)
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
 
-	list_for_each_entry(root, &kvm->arch.tdp_mmu_roots, link) {
+	list_for_each_entry(root, &tdp_vm(kvm)->roots, link) {
 		if (root->role.invalid)
 			continue;
 		root->tdp_mmu_scheduled_root_to_zap = true;
@@ -196,7 +212,7 @@ static struct kvm_mmu_page *tdp_root_next_scheduled(struct kvm *kvm)
 	struct kvm_mmu_page *root, *found = NULL;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(root, &kvm->arch.tdp_mmu_roots, link) {
+	list_for_each_entry_rcu(root, &tdp_vm(kvm)->roots, link) {
 		if (root->tdp_mmu_scheduled_root_to_zap) {
 			found = root;
 			break;

@@ -31,13 +31,14 @@
 
 /*
  * The page may be gone as soon as the flush is done and mmu_lock dropped: what the
- * guest did to it is told before.
+ * guest did to it is told before. An access that is forgotten while the page stays
+ * mapped is told by whoever asked for it.
  */
-static void tdp_leaf_gone(u64 old, u64 new, bool leaf)
+static void tdp_leaf_changed(u64 old, u64 new, bool is_leaf)
 {
-	if (is_dirty_spte(old) && !(leaf && is_dirty_spte(new)))
+	if (is_dirty_spte(old) && !(is_leaf && is_dirty_spte(new)))
 		kvm_set_pfn_dirty(spte_to_pfn(old));
-	if (is_accessed_spte(old) && !(leaf && is_accessed_spte(new)))
+	if (is_accessed_spte(old) && !is_leaf)
 		kvm_set_pfn_accessed(spte_to_pfn(old));
 }
 
@@ -64,7 +65,7 @@ static void tdp_spte_changed(struct tdp_pass *p, struct kvm_mmu_page *sp,
 	if (was_leaf) {
 		/* The entries of a split page say themselves what was done. */
 		if (is_leaf || !is_present)
-			tdp_leaf_gone(old, new, is_leaf);
+			tdp_leaf_changed(old, new, is_leaf);
 	} else if (was_present) {
 		/* A table never gives way to another one. */
 		if (!KVM_BUG_ON(is_present && !is_leaf, p->kvm))
@@ -107,7 +108,8 @@ static void tdp_table_gone(struct tdp_pass *p, struct kvm_mmu_page *sp)
  * flush is owed (&tdp_pass.flush). A table that @old led to is retired when the
  * pass settles.
  *
- * Context: mmu_lock held, shared or not; RCU read section.
+ * Context: mmu_lock held, shared or not, or an unlocked pass, whose changes keep the
+ *	entry leading where it does; RCU read section.
  * Return: whether the entry was changed.
  */
 bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
@@ -117,6 +119,9 @@ bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
 
 	if (WARN_ON_ONCE(is_frozen_spte(*old)))
 		return false;
+
+	if (is_shadow_present_pte(*old))
+		tdp_pass_open(p);
 
 	/* Pairs with the xchg in tdp_table_gone(). */
 	if (!try_cmpxchg64(sptep, old, new))

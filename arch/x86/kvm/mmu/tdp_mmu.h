@@ -20,6 +20,9 @@ void kvm_tdp_mmu_put_root(struct kvm *kvm, struct kvm_mmu_page *root);
 void kvm_tdp_mmu_invalidate_all_roots(struct kvm *kvm);
 void kvm_tdp_mmu_zap_invalidated_roots(struct kvm *kvm);
 
+/* invalidate.c: what faults must not run into */
+bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+
 /* fault.c: a mapping comes */
 int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 
@@ -74,5 +77,39 @@ static inline bool is_tdp_mmu_page(struct kvm_mmu_page *sp)
 {
 	return sp->tdp_mmu_page;
 }
+
+/*
+ * What follows is for mmu.c alone, which includes this header after those that
+ * declare the originals: there the originals' names mean ours.
+ */
+static inline bool tdp_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
+{
+	lockdep_assert_held(&kvm->mmu_lock);
+
+	return tdp_mmu_enabled ? kvm_tdp_mmu_retry_gfn(kvm, seq, gfn) :
+				 mmu_invalidate_retry_gfn(kvm, seq, gfn);
+}
+
+static inline bool tdp_retry_gfn_unsafe(struct kvm *kvm, unsigned long seq,
+					gfn_t gfn)
+{
+	return tdp_mmu_enabled ? kvm_tdp_mmu_retry_gfn(kvm, seq, gfn) :
+				 mmu_invalidate_retry_gfn_unsafe(kvm, seq, gfn);
+}
+
+static inline int tdp_do_page_fault_once(struct kvm_vcpu *vcpu, gpa_t gpa,
+					 u64 err, bool prefetch,
+					 int *emulation_type, u8 *level)
+{
+	return kvm_mmu_do_page_fault(vcpu, gpa, err, prefetch, emulation_type,
+				     level);
+}
+
+int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
+			      bool prefetch, int *emulation_type, u8 *level);
+
+#define mmu_invalidate_retry_gfn	tdp_retry_gfn
+#define mmu_invalidate_retry_gfn_unsafe	tdp_retry_gfn_unsafe
+#define kvm_mmu_do_page_fault		kvm_tdp_mmu_do_page_fault
 
 #endif

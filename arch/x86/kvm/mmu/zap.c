@@ -6,6 +6,7 @@
 #include "mmu.h"
 #include "roots.h"
 #include "sptes.h"
+#include "state.h"
 #include "tdp_mmu.h"
 #include "walk.h"
 #include "zap.h"
@@ -66,6 +67,53 @@ void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared)
 }
 
 /**
+ * tdp_zap_gfns - drop every mapping of a range of gfns, beside faults elsewhere
+ * @kvm: the VM
+ * @as_id: the address space, or TDP_ANY_AS
+ * @only_valid: leave invalid trees alone
+ * @start: the first gfn
+ * @end: the gfn after the last
+ * @may_block: mmu_lock may be let go of on the way, and the CPU
+ *
+ * When this returns no processor uses what was mapped in the range, and all that the
+ * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
+ *
+ * Context: takes mmu_lock for read; an invalidation of the range is in flight, so
+ *	that no fault maps anything there.
+ */
+void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+		  gfn_t end, bool may_block)
+{
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+	bool wait;
+
+	read_lock(&kvm->mmu_lock);
+	tdp_pass_begin(&p, kvm, TDP_SHARED);
+	p.may_yield = may_block;
+
+	tdp_for_each_root(kvm, root, as_id, only_valid)
+		tdp_zap_leafs(&p, root, start, end);
+
+	tdp_pass_end(&p);
+
+	/*
+	 * An entry that was found empty may have been emptied by somebody who has
+	 * not settled. Pairs with tdp_pass_open(): if the entry was seen empty, so
+	 * is the count that was raised before. Who is counted settles before he
+	 * drops mmu_lock.
+	 */
+	smp_rmb();
+	wait = atomic_read(&tdp_vm(kvm)->unsettled);
+	read_unlock(&kvm->mmu_lock);
+
+	if (wait) {
+		write_lock(&kvm->mmu_lock);
+		write_unlock(&kvm->mmu_lock);
+	}
+}
+
+/**
  * kvm_tdp_mmu_zap_leafs - drop every mapping of a range of gfns
  * @kvm: the VM
  * @start: the first gfn
@@ -81,19 +129,14 @@ bool kvm_tdp_mmu_zap_leafs(struct kvm *kvm, gfn_t start, gfn_t end, bool flush)
 	struct kvm_mmu_page *root;
 	struct tdp_pass p;
 
-	tdp_for_each_root(kvm, root, TDP_ANY_AS, TDP_VALID) {
-		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
-		p.may_yield = true;
-		p.flush = flush;
+	tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+	p.may_yield = true;
+	p.flush = flush;
 
+	tdp_for_each_root(kvm, root, TDP_ANY_AS, TDP_VALID)
 		tdp_zap_leafs(&p, root, start, end);
 
-		flush = p.flush;
-		p.flush = false;
-		tdp_pass_end(&p);
-	}
-
-	return flush;
+	return tdp_pass_end_unflushed(&p);
 }
 
 /**
@@ -113,19 +156,14 @@ bool kvm_tdp_mmu_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range,
 	struct kvm_mmu_page *root;
 	struct tdp_pass p;
 
-	tdp_for_each_root(kvm, root, range->slot->as_id, TDP_ALL) {
-		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
-		p.may_yield = range->may_block;
-		p.flush = flush;
+	tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
+	p.may_yield = range->may_block;
+	p.flush = flush;
 
+	tdp_for_each_root(kvm, root, range->slot->as_id, TDP_ALL)
 		tdp_zap_leafs(&p, root, range->start, range->end);
 
-		flush = p.flush;
-		p.flush = false;
-		tdp_pass_end(&p);
-	}
-
-	return flush;
+	return tdp_pass_end_unflushed(&p);
 }
 
 /**

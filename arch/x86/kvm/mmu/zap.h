@@ -6,6 +6,8 @@
 
 #include "mmu_internal.h"
 
+void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+		  gfn_t end, bool may_block);
 void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared);
 
 #endif

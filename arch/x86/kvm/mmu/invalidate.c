@@ -1,0 +1,579 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Invalidations: gfns whose pages are about to go, and the faults that must not map
+ * them again meanwhile.
+ *
+ *	invalidation				fault
+ *	list the range				snapshot the sequence
+ *	take mmu_lock for write, drop it	  (a listed range overlaps: try again)
+ *	zap under the shared lock, flush	resolve the page
+ *	... pages go away ...			take mmu_lock for read
+ *	note the range as ended, next number	a listed range overlaps, or one that
+ *	unlist the range			  ended since the snapshot: try again
+ *						map
+ *
+ * The moment of the exclusive lock waits for the faults that did not see the range.
+ * What they have mapped is there when the range is zapped. Whoever takes mmu_lock
+ * later finds the range listed, or finds it ended since its snapshot, in which case
+ * its page may be one of those that went.
+ *
+ * kvm->mmu_invalidate_in_progress, its range and kvm->mmu_invalidate_seq stay what
+ * the base means by them, since the shadow MMU and the vendor modules go by them,
+ * and invalidations that the base makes itself are known to us by them: by the hull
+ * of all ranges, and as numbers with no range noted.
+ */
+#include <linux/interval_tree.h>
+#include <linux/kvm_dirty_ring.h>
+#include <linux/kvm_host.h>
+#include <linux/mmu_notifier.h>
+
+#include <trace/events/kvm.h>
+
+#include <kvm_mm.h>
+
+#include "mmu.h"
+#include "age.h"
+#include "invalidate.h"
+#include "roots.h"
+#include "state.h"
+#include "tdp_mmu.h"
+#include "zap.h"
+
+/**
+ * tdp_inflight_init - prepare a VM's list of invalidations
+ * @kvm: the VM
+ *
+ * Context: the VM is private to the caller.
+ */
+void tdp_inflight_init(struct kvm *kvm)
+{
+	raw_spin_lock_init(&tdp_vm(kvm)->inflight.lock);
+}
+
+/* Take @f->range[i] from the list; the last one gets its place. */
+static void tdp_inflight_note_end(struct kvm *kvm, struct tdp_inflight *f,
+				  unsigned int i)
+{
+	unsigned long seq = kvm->mmu_invalidate_seq + 1;
+	struct tdp_ended *e = &f->ended[seq % TDP_ENDED_MAX];
+
+	e->seq = seq;
+	e->start = f->range[i].start;
+	e->end = f->range[i].end;
+	WRITE_ONCE(kvm->mmu_invalidate_seq, seq);
+
+	f->range[i] = f->range[--f->nr];
+}
+
+/*
+ * Three steps, with mmu_lock held for write all the time: an event, its ranges, and
+ * whether they all had room. Those who ask without mmu_lock may see it half done.
+ */
+static unsigned int tdp_inflight_begin(struct kvm *kvm)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	unsigned int nr;
+
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	kvm_mmu_invalidate_begin(kvm);
+
+	raw_spin_lock(&f->lock);
+	f->last_id++;
+	nr = f->nr;
+	raw_spin_unlock(&f->lock);
+
+	return nr;
+}
+
+static bool tdp_inflight_add(struct kvm *kvm, const struct tdp_event *event,
+			     gfn_t start, gfn_t end)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	struct tdp_range *r;
+	bool fits;
+
+	kvm_mmu_invalidate_range_add(kvm, start, end);
+
+	raw_spin_lock(&f->lock);
+	fits = f->nr < TDP_INFLIGHT_MAX;
+	if (fits) {
+		r = &f->range[f->nr++];
+		r->event = *event;
+		r->id = f->last_id;
+		r->start = start;
+		r->end = end;
+	}
+	raw_spin_unlock(&f->lock);
+
+	return fits;
+}
+
+/* @nr: what tdp_inflight_begin() returned. */
+static void tdp_inflight_commit(struct kvm *kvm, unsigned int nr, bool fits)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+
+	raw_spin_lock(&f->lock);
+	if (fits)
+		f->nr_events++;
+	else
+		f->nr = nr;
+	raw_spin_unlock(&f->lock);
+}
+
+/* Let faults go on. False if no such event is listed. */
+static bool tdp_inflight_end(struct kvm *kvm, const struct tdp_event *event)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	unsigned long id = 0;
+	unsigned int i;
+
+	/* Keeps away the base, which has the lock for write. */
+	read_lock(&kvm->mmu_lock);
+	raw_spin_lock(&f->lock);
+
+	for (i = 0; i < f->nr && !id; i++)
+		if (!memcmp(&f->range[i].event, event, sizeof(*event)))
+			id = f->range[i].id;
+	if (!id)
+		goto out;
+
+	for (i = f->nr; i-- > 0; )
+		if (f->range[i].id == id)
+			tdp_inflight_note_end(kvm, f, i);
+	f->nr_events--;
+
+	/*
+	 * Pairs with smp_rmb() in kvm_tdp_mmu_retry_gfn() and the base's
+	 * mmu_invalidate_retry(): the new number before nothing being in progress.
+	 */
+	smp_wmb();
+	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
+		   kvm->mmu_invalidate_in_progress - 1);
+out:
+	raw_spin_unlock(&f->lock);
+	read_unlock(&kvm->mmu_lock);
+
+	return id;
+}
+
+/* Whether anything in flight overlaps [@start, @end). */
+static bool __tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	unsigned int i;
+
+	lockdep_assert_held(&f->lock);
+
+	for (i = 0; i < f->nr; i++)
+		if (f->range[i].start < end && start < f->range[i].end)
+			return true;
+
+	/* Is there one that is not listed? The hull is of all. */
+	return READ_ONCE(kvm->mmu_invalidate_in_progress) > f->nr_events &&
+	       kvm->mmu_invalidate_range_start < end &&
+	       start < kvm->mmu_invalidate_range_end;
+}
+
+/**
+ * tdp_inflight_overlaps - ask whether gfns are being invalidated
+ * @kvm: the VM
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * If they are not, and mmu_lock stays held, their pages as the host's page tables
+ * have them now may be mapped.
+ *
+ * Context: mmu_lock held for read.
+ * Return: whether any is.
+ */
+bool tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	bool overlaps;
+
+	lockdep_assert_held_read(&kvm->mmu_lock);
+
+	if (likely(!READ_ONCE(kvm->mmu_invalidate_in_progress)))
+		return false;
+
+	raw_spin_lock(&f->lock);
+	overlaps = __tdp_inflight_overlaps(kvm, start, end);
+	raw_spin_unlock(&f->lock);
+
+	return overlaps;
+}
+
+/**
+ * kvm_tdp_mmu_retry_gfn - ask whether a fault has become stale
+ * @kvm: the VM
+ * @seq: kvm->mmu_invalidate_seq, as it was before the page was resolved
+ * @gfn: the faulting gfn
+ *
+ * Stands in mmu.c for the base's mmu_invalidate_retry_gfn(), which knows one range
+ * for all, and no range of what has ended.
+ *
+ * Context: with mmu_lock held, any way, the answer holds until it is dropped. Without
+ *	it is a guess, good enough to save work.
+ * Return: whether an invalidation of @gfn is in flight or has ended since.
+ */
+bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	unsigned long now;
+	struct tdp_ended *e;
+	bool retry = true;
+
+	if (likely(!READ_ONCE(kvm->mmu_invalidate_in_progress))) {
+		/* Pairs with smp_wmb() in tdp_inflight_end(). */
+		smp_rmb();
+		if (likely(READ_ONCE(kvm->mmu_invalidate_seq) == seq))
+			return false;
+	}
+
+	raw_spin_lock(&f->lock);
+
+	if (__tdp_inflight_overlaps(kvm, gfn, gfn + 1))
+		goto out;
+
+	now = READ_ONCE(kvm->mmu_invalidate_seq);
+	if (now - seq > TDP_ENDED_MAX)
+		goto out;
+
+	while (seq != now) {
+		e = &f->ended[++seq % TDP_ENDED_MAX];
+		/* The base has ended one, and it is not said where. */
+		if (e->seq != seq)
+			goto out;
+		if (gfn >= e->start && gfn < e->end)
+			goto out;
+	}
+
+	retry = false;
+out:
+	raw_spin_unlock(&f->lock);
+
+	return retry;
+}
+
+/* One memslot's part of a range of user addresses. */
+#define tdp_for_each_hva_slot(_node, _slots, _range)				\
+	for (_node = interval_tree_iter_first(&(_slots)->hva_tree,		\
+					      (_range)->start, (_range)->end - 1); \
+	     _node;								\
+	     _node = interval_tree_iter_next(_node, (_range)->start,		\
+					     (_range)->end - 1))
+
+static void tdp_gfn_range(const struct mmu_notifier_range *range,
+			  struct kvm_memslots *slots,
+			  struct interval_tree_node *node,
+			  struct kvm_gfn_range *gfns)
+{
+	struct kvm_memory_slot *slot;
+	unsigned long start, end;
+
+	slot = container_of(node, struct kvm_memory_slot,
+			    hva_node[slots->node_idx]);
+	start = max(range->start, slot->userspace_addr);
+	end = min(range->end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+
+	memset(gfns, 0, sizeof(*gfns));
+	gfns->slot = slot;
+	gfns->start = hva_to_gfn_memslot(start, slot);
+	gfns->end = hva_to_gfn_memslot(end + PAGE_SIZE - 1, slot);
+	gfns->may_block = mmu_notifier_range_blockable(range);
+	gfns->attr_filter = KVM_FILTER_SHARED;
+}
+
+static struct tdp_event tdp_event(const struct mmu_notifier_range *range)
+{
+	struct tdp_event event = {
+		.task = current,
+		.start = range->start,
+		.end = range->end,
+	};
+
+	return event;
+}
+
+/*
+ * Make what a range covers known to faults, and wait for those who do not know it.
+ * False if it covers nothing. If there is no room to list it, the base's hull does.
+ */
+static bool tdp_range_publish(struct kvm *kvm, const struct mmu_notifier_range *range)
+{
+	const struct tdp_event event = tdp_event(range);
+	struct interval_tree_node *node;
+	bool found = false, fits = true;
+	struct kvm_gfn_range gfns;
+	struct kvm_memslots *slots;
+	unsigned int nr = 0;
+	int as_id;
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		slots = __kvm_memslots(kvm, as_id);
+		tdp_for_each_hva_slot(node, slots, range) {
+			if (!found) {
+				found = true;
+				write_lock(&kvm->mmu_lock);
+				nr = tdp_inflight_begin(kvm);
+			}
+
+			tdp_gfn_range(range, slots, node, &gfns);
+			fits &= tdp_inflight_add(kvm, &event, gfns.start,
+						 gfns.end);
+		}
+	}
+
+	if (!found)
+		return false;
+
+	tdp_inflight_commit(kvm, nr, fits);
+	write_unlock(&kvm->mmu_lock);
+
+	return true;
+}
+
+/* Do something about every gfn that a range covers. */
+static bool tdp_range_handle(struct kvm *kvm, const struct mmu_notifier_range *range,
+			     bool (*handle)(struct kvm *kvm,
+					    struct kvm_gfn_range *gfns))
+{
+	struct interval_tree_node *node;
+	struct kvm_gfn_range gfns;
+	struct kvm_memslots *slots;
+	bool ret = false;
+	int as_id;
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		slots = __kvm_memslots(kvm, as_id);
+		tdp_for_each_hva_slot(node, slots, range) {
+			tdp_gfn_range(range, slots, node, &gfns);
+			ret |= handle(kvm, &gfns);
+		}
+	}
+
+	return ret;
+}
+
+static bool tdp_unmap_shared(struct kvm *kvm, struct kvm_gfn_range *gfns)
+{
+	tdp_zap_gfns(kvm, gfns->slot->as_id, TDP_ALL, gfns->start, gfns->end,
+		     gfns->may_block);
+
+	if (kvm_x86_ops.set_apic_access_page_addr &&
+	    gfns->slot->id == APIC_ACCESS_PAGE_PRIVATE_MEMSLOT)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_APIC_PAGE_RELOAD);
+
+	return false;
+}
+
+static int tdp_invalidate_range_start(struct mmu_notifier *mn,
+				      const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+	bool found;
+	int idx;
+
+	/* The same as the base does: memslots stay as they are until the end. */
+	spin_lock(&kvm->mn_invalidate_lock);
+	kvm->mn_active_invalidate_count++;
+	spin_unlock(&kvm->mn_invalidate_lock);
+
+	trace_kvm_unmap_hva_range(range->start, range->end);
+	gfn_to_pfn_cache_invalidate_start(kvm, range->start, range->end);
+
+	if (WARN_ON_ONCE(range->start >= range->end))
+		return 0;
+
+	idx = srcu_read_lock(&kvm->srcu);
+
+	found = tdp_range_publish(kvm, range);
+	if (found) {
+		/*
+		 * From here on the shadow MMU sees the range too: if it is not in
+		 * use yet, it will not have mapped anything of it before the end.
+		 */
+		if (kvm_memslots_have_rmaps(kvm)) {
+			write_lock(&kvm->mmu_lock);
+			if (tdp_range_handle(kvm, range, kvm_unmap_gfn_range))
+				kvm_flush_remote_tlbs(kvm);
+			write_unlock(&kvm->mmu_lock);
+		} else {
+			tdp_range_handle(kvm, range, tdp_unmap_shared);
+		}
+	}
+
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	if (found)
+		kvm_arch_guest_memory_reclaimed(kvm);
+
+	return 0;
+}
+
+static void tdp_invalidate_range_end(struct mmu_notifier *mn,
+				     const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+	const struct tdp_event event = tdp_event(range);
+	bool wake;
+
+	/* If it was not listed, it is known to the base only, or concerns nobody. */
+	if (!tdp_inflight_end(kvm, &event)) {
+		tdp_vm(kvm)->base->invalidate_range_end(mn, range);
+		return;
+	}
+
+	spin_lock(&kvm->mn_invalidate_lock);
+	wake = !--kvm->mn_active_invalidate_count;
+	spin_unlock(&kvm->mn_invalidate_lock);
+
+	if (wake)
+		rcuwait_wake_up(&kvm->mn_memslots_update_rcuwait);
+}
+
+static bool tdp_age_clear(struct kvm *kvm, struct kvm_gfn_range *gfns)
+{
+	return tdp_age(kvm, gfns, true);
+}
+
+static bool tdp_age_test(struct kvm *kvm, struct kvm_gfn_range *gfns)
+{
+	return tdp_age(kvm, gfns, false);
+}
+
+static bool tdp_age_hva(struct kvm *kvm, unsigned long start, unsigned long end,
+			bool (*age)(struct kvm *kvm, struct kvm_gfn_range *gfns))
+{
+	const struct mmu_notifier_range range = { .start = start, .end = end };
+	bool young;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	young = tdp_range_handle(kvm, &range, age);
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	return young;
+}
+
+static int tdp_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				 unsigned long start, unsigned long end)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+	bool young;
+
+	if (kvm_memslots_have_rmaps(kvm))
+		return tdp_vm(kvm)->base->clear_flush_young(mn, mm, start, end);
+
+	trace_kvm_age_hva(start, end);
+	young = tdp_age_hva(kvm, start, end, tdp_age_clear);
+	if (young)
+		kvm_flush_remote_tlbs(kvm);
+
+	return young;
+}
+
+static int tdp_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+			   unsigned long start, unsigned long end)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+
+	if (kvm_memslots_have_rmaps(kvm))
+		return tdp_vm(kvm)->base->clear_young(mn, mm, start, end);
+
+	trace_kvm_age_hva(start, end);
+
+	return tdp_age_hva(kvm, start, end, tdp_age_clear);
+}
+
+static int tdp_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+			  unsigned long address)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+
+	if (kvm_memslots_have_rmaps(kvm))
+		return tdp_vm(kvm)->base->test_young(mn, mm, address);
+
+	trace_kvm_test_age_hva(address);
+
+	return tdp_age_hva(kvm, address, address + 1, tdp_age_test);
+}
+
+/**
+ * kvm_tdp_mmu_notifier_register - register KVM's notifier, some callbacks being ours
+ * @mn: kvm->mmu_notifier, with KVM's own callbacks
+ * @mm: the VMM's address space
+ *
+ * Stands in for mmu_notifier_register() in kvm_main.c.
+ *
+ * Context: may sleep; VM creation, the VM private to the caller.
+ * Return: 0 or a negative errno.
+ */
+int kvm_tdp_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+	struct tdp_vm *vm;
+
+	if (tdp_mmu_enabled) {
+		vm = tdp_vm(kvm);
+		vm->base = mn->ops;
+		vm->ops = *mn->ops;
+		vm->ops.invalidate_range_start = tdp_invalidate_range_start;
+		vm->ops.invalidate_range_end = tdp_invalidate_range_end;
+		vm->ops.clear_flush_young = tdp_clear_flush_young;
+		vm->ops.clear_young = tdp_clear_young;
+		vm->ops.test_young = tdp_test_young;
+		mn->ops = &vm->ops;
+	}
+
+	return kvm_gpc_mmu_notifier_register(mn, mm);
+}
+
+/**
+ * kvm_zap_gfn_range - drop every mapping of a range of gfns
+ * @kvm: the VM
+ * @gfn_start: the first gfn
+ * @gfn_end: the gfn after the last
+ *
+ * Nothing that was mapped before the call is in use after it; what is mapped
+ * meanwhile is mapped by a fault that began after the call.
+ *
+ * Context: may sleep on PREEMPT_RT only; kvm->srcu may be held.
+ */
+void kvm_zap_gfn_range(struct kvm *kvm, gfn_t gfn_start, gfn_t gfn_end)
+{
+	const struct tdp_event event = { .task = current };
+	unsigned int nr;
+	bool listed;
+
+	if (WARN_ON_ONCE(gfn_end <= gfn_start))
+		return;
+
+	if (!tdp_mmu_enabled || kvm_memslots_have_rmaps(kvm)) {
+		kvm_zap_gfn_range_base(kvm, gfn_start, gfn_end);
+		return;
+	}
+
+	write_lock(&kvm->mmu_lock);
+	nr = tdp_inflight_begin(kvm);
+	listed = tdp_inflight_add(kvm, &event, gfn_start, gfn_end);
+	tdp_inflight_commit(kvm, nr, listed);
+	write_unlock(&kvm->mmu_lock);
+
+	tdp_zap_gfns(kvm, TDP_ANY_AS, TDP_VALID, gfn_start, gfn_end, true);
+
+	/* The shadow MMU has come into use: it may have mapped something before. */
+	if (kvm_memslots_have_rmaps(kvm))
+		kvm_zap_gfn_range_base(kvm, gfn_start, gfn_end);
+
+	if (!listed) {
+		write_lock(&kvm->mmu_lock);
+		kvm_mmu_invalidate_end(kvm);
+		write_unlock(&kvm->mmu_lock);
+	} else {
+		tdp_inflight_end(kvm, &event);
+	}
+}
+EXPORT_SYMBOL_GPL(kvm_zap_gfn_range);

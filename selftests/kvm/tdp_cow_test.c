@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writes to pages that the host has write-protected for its own reasons.
+ *
+ * Affected: every guest that writes to memory it has only read so far, and guests of
+ * a VMM that forks. Tried: writes to pages that are the zero page, and to pages that
+ * a child shares. A right system gives the page to the guest in one exit.
+ */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "visitor.h"
+#include "xvm.h"
+
+#define SECONDS		120
+#define LOW_PAGES	32		/* slot 0: the visitor's own */
+#define VISITOR		16
+#define GPA		0x1000000UL	/* slot 1 */
+#define NPAGES		64
+
+FIXTURE(cow) {
+	struct xvm vm;
+	struct xvm_mem low;
+	struct visitor v;
+	uint8_t *mem;
+	uint32_t all[NPAGES];
+};
+
+FIXTURE_SETUP(cow)
+{
+	unsigned int i;
+
+	xvm_mem_create(&self->low, LOW_PAGES);
+	self->mem = xvm_anon(NPAGES);
+	for (i = 0; i < NPAGES; i++)
+		self->all[i] = GPA + i * XVM_PAGE;
+	xvm_create(&self->vm, true);
+	xvm_slot(&self->vm, 0, 0, 0, self->low.size, self->low.map);
+	xvm_slot(&self->vm, 1, 0, GPA, NPAGES * XVM_PAGE, self->mem);
+	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
+		       self->low.map + VISITOR * XVM_PAGE);
+	for (i = 0; i < VISITOR_PAGES; i++)
+		visitor_read(&self->v, (VISITOR + i) * XVM_PAGE);
+}
+
+FIXTURE_TEARDOWN(cow)
+{
+	visitor_destroy(&self->v);
+	xvm_destroy(&self->vm);
+}
+
+static uint64_t write_faults(FIXTURE_DATA(cow) *self, uint8_t byte)
+{
+	uint64_t before = visitor_stat(&self->v, "pf_taken");
+
+	visitor_visit(&self->v, VISIT_WRITE, byte, self->all, NPAGES);
+	return visitor_stat(&self->v, "pf_taken") - before;
+}
+
+static unsigned int wrong_bytes(FIXTURE_DATA(cow) *self, uint8_t byte)
+{
+	unsigned int i, wrong = 0;
+
+	for (i = 0; i < NPAGES; i++)
+		wrong += self->mem[i * XVM_PAGE] != byte;
+	return wrong;
+}
+
+TEST_F_TIMEOUT(cow, write_to_zero_page_is_one_exit, SECONDS)
+{
+	visitor_visit(&self->v, VISIT_READ, 0, self->all, NPAGES);
+	EXPECT_EQ(NPAGES, write_faults(self, 1));
+	EXPECT_EQ(0, wrong_bytes(self, 1));
+	EXPECT_EQ(0, write_faults(self, 2));
+	EXPECT_EQ(0, wrong_bytes(self, 2));
+}
+
+TEST_F_TIMEOUT(cow, write_after_fork_is_one_exit, SECONDS)
+{
+	int hold[2], status;
+	uint8_t *mem = self->mem;
+	pid_t child;
+	char byte;
+
+	write_faults(self, 3);
+	ASSERT_EQ(0, pipe(hold));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		unsigned int i, wrong = 0;
+
+		close(hold[1]);
+		/* Until the parent has written: then what was there is here. */
+		if (read(hold[0], &byte, 1) != 1)
+			_exit(2);
+		for (i = 0; i < NPAGES; i++)
+			wrong += mem[i * XVM_PAGE] != 3;
+		_exit(!!wrong);
+	}
+	close(hold[0]);
+	/* Its own pages are shared memory, and were not protected. */
+	visitor_read(&self->v, VISITOR * XVM_PAGE);
+	EXPECT_EQ(NPAGES, write_faults(self, 4));
+	EXPECT_EQ(0, wrong_bytes(self, 4));
+	ASSERT_EQ(1, write(hold[1], "x", 1));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+TEST_HARNESS_MAIN
