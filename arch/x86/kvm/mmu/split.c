@@ -4,6 +4,7 @@
  */
 #include "mmu.h"
 #include "mmutrace.h"
+#include "invalidate.h"
 #include "roots.h"
 #include "sptes.h"
 #include "tables.h"
@@ -127,13 +128,69 @@ void kvm_tdp_mmu_try_split_huge_pages(struct kvm *kvm,
 	tdp_tables_free(&spare);
 }
 
+/* Find a page that is mapped below a table: what it is mapped as, and where. */
+static u64 tdp_first_leaf(struct kvm_mmu_page *sp, gfn_t *gfn)
+{
+	u64 spte, below = 0;
+	int i;
+
+	for (i = 0; i < SPTE_ENT_PER_PAGE; i++) {
+		spte = READ_ONCE(sp->spt[i]);
+		if (is_shadow_present_pte(spte) && is_last_spte(spte, sp->role.level)) {
+			*gfn = sp->gfn + i * KVM_PAGES_PER_HPAGE(sp->role.level);
+			return spte;
+		}
+		if (!below && tdp_spte_is_table(spte))
+			below = spte;
+	}
+
+	return below ? tdp_first_leaf(spte_to_child_sp(below), gfn) : 0;
+}
+
+/*
+ * The huge page that can take the place of the table that @w is at, made from one of
+ * its small pages; 0 if there is none to go by.
+ */
+static u64 tdp_huge_spte(struct tdp_walk *w, const struct kvm_memory_slot *slot)
+{
+	struct kvm_mmu_page *sp = spte_to_child_sp(w->spte);
+	gfn_t nr = KVM_PAGES_PER_HPAGE(w->level), gfn;
+	struct kvm *kvm = w->p->kvm;
+	u64 spte;
+
+	/* Executable, and so it stays small until it is faulted in again. */
+	if (sp->nx_huge_page_disallowed || is_nx_huge_page_enabled(kvm))
+		return 0;
+
+	/*
+	 * What is mapped would have been zapped if the host had changed its mind; and
+	 * while mmu_lock is held it cannot begin to.
+	 */
+	if (tdp_inflight_overlaps(kvm, w->gfn, w->gfn + nr))
+		return 0;
+
+	spte = tdp_first_leaf(sp, &gfn);
+	if (!spte || is_access_track_spte(spte) ||
+	    ((spte_to_pfn(spte) ^ gfn) & (nr - 1)))
+		return 0;
+
+	spte &= ~((nr - 1) << PAGE_SHIFT);
+	spte |= PT_PAGE_SIZE_MASK;
+	/* Writes are not watched any more. */
+	if (is_mmu_writable_spte(spte) && !kvm_slot_dirty_track_enabled(slot))
+		spte |= PT_WRITABLE_MASK;
+
+	return spte;
+}
+
 /**
- * kvm_tdp_mmu_zap_collapsible_sptes - make way for huge pages
+ * kvm_tdp_mmu_zap_collapsible_sptes - let huge pages take the place of small ones
  * @kvm: the VM
  * @slot: the memslot, which is not being logged any more
  *
- * Tables whose place a huge page could take are dropped, with one TLB flush for as
- * many as fit into a stay under mmu_lock.
+ * Tables that map what the host has as a huge page give way to that, in place, so
+ * that the guest need not come back for it; or are dropped if nothing can be said of
+ * the page. One TLB flush for as many as fit into a stay under mmu_lock.
  *
  * Context: mmu_lock held for read, let go of now and then; slots_lock held.
  */
@@ -143,6 +200,7 @@ void kvm_tdp_mmu_zap_collapsible_sptes(struct kvm *kvm,
 	gfn_t end = slot->base_gfn + slot->npages;
 	struct kvm_mmu_page *root;
 	struct tdp_pass p;
+	u64 huge;
 
 	tdp_for_each_root(kvm, root, slot->as_id, TDP_VALID) {
 		struct tdp_walk w = {};
@@ -165,9 +223,11 @@ void kvm_tdp_mmu_zap_collapsible_sptes(struct kvm *kvm,
 						      PG_LEVEL_NUM) < w.level)
 				continue;
 
-			while (tdp_walk_at_table(&w))
-				if (tdp_walk_try_set(&w, SHADOW_NONPRESENT_VALUE))
+			while (tdp_walk_at_table(&w)) {
+				huge = tdp_huge_spte(&w, slot);
+				if (tdp_walk_try_set(&w, huge ?: SHADOW_NONPRESENT_VALUE))
 					p.flush = true;
+			}
 		}
 
 		tdp_pass_end(&p);

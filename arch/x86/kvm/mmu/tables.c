@@ -143,7 +143,7 @@ void tdp_table_retire(struct kvm_mmu_page *sp)
  */
 void tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
-	kvm_account_pgtable_pages(sp->spt, +1);
+	kvm_account_pgtable_pages(sp->spt, 1);
 	atomic64_inc(&kvm->arch.tdp_mmu_pages);
 }
 
