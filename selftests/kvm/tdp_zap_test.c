@@ -27,7 +27,7 @@
 #define FIRST_GPA	0x1000000UL	/* slot 1: first half of what is discarded */
 #define BETWEEN_GPA	0x2000000UL	/* slot 2: not discarded */
 #define LAST_GPA	0x3000000UL	/* slot 3: second half */
-#define HOLD_MS		1000
+#define HOLD_MS		200
 
 FIXTURE(zap) {
 	struct xvm vm;

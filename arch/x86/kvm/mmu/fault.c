@@ -254,6 +254,15 @@ again:
 	return ret;
 }
 
+/* Whether the vCPU has anything to do first. The TLB is flushed at its entry. */
+static bool tdp_fault_is_urgent(struct kvm_vcpu *vcpu)
+{
+	u64 requests = READ_ONCE(vcpu->requests);
+
+	return (requests & ~BIT_ULL(KVM_REQ_TLB_FLUSH & KVM_REQUEST_MASK)) ||
+	       signal_pending(current) || need_resched();
+}
+
 /**
  * kvm_tdp_mmu_do_page_fault - handle a fault, and not twice where once will do
  * @vcpu: the vCPU
@@ -287,8 +296,7 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		 /* Something has ended meanwhile, rather than that it goes on. */
 		 seq != READ_ONCE(vcpu->kvm->mmu_invalidate_seq) &&
 		 /* The guest does not have something better to do. */
-		 queued == vcpu->async_pf.queued && !kvm_request_pending(vcpu) &&
-		 !signal_pending(current) && !need_resched());
+		 queued == vcpu->async_pf.queued && !tdp_fault_is_urgent(vcpu));
 
 	return r;
 }
