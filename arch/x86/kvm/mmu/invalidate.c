@@ -297,42 +297,53 @@ static struct tdp_event tdp_event(const struct mmu_notifier_range *range)
 	return event;
 }
 
+static bool tdp_range_is_mapped(struct kvm *kvm,
+				const struct mmu_notifier_range *range)
+{
+	struct kvm_memslots *slots;
+	int as_id;
+
+	if (WARN_ON_ONCE(range->start >= range->end))
+		return false;
+
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		slots = __kvm_memslots(kvm, as_id);
+		if (interval_tree_iter_first(&slots->hva_tree, range->start,
+					     range->end - 1))
+			return true;
+	}
+
+	return false;
+}
+
 /*
  * Make what a range covers known to faults, and wait for those who do not know it.
- * False if it covers nothing. If there is no room to list it, the base's hull does.
+ * If there is no room to list it, the base's hull covers it.
  */
-static bool tdp_range_publish(struct kvm *kvm, const struct mmu_notifier_range *range)
+static void tdp_range_publish(struct kvm *kvm, const struct mmu_notifier_range *range)
 {
 	const struct tdp_event event = tdp_event(range);
 	struct interval_tree_node *node;
-	bool found = false, fits = true;
 	struct kvm_gfn_range gfns;
 	struct kvm_memslots *slots;
-	unsigned int nr = 0;
+	bool fits = true;
+	unsigned int nr;
 	int as_id;
+
+	write_lock(&kvm->mmu_lock);
+	nr = tdp_inflight_begin(kvm);
 
 	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
 		slots = __kvm_memslots(kvm, as_id);
 		tdp_for_each_hva_slot(node, slots, range) {
-			if (!found) {
-				found = true;
-				write_lock(&kvm->mmu_lock);
-				nr = tdp_inflight_begin(kvm);
-			}
-
 			tdp_gfn_range(range, slots, node, &gfns);
 			fits &= tdp_inflight_add(kvm, &event, gfns.start,
 						 gfns.end);
 		}
 	}
 
-	if (!found)
-		return false;
-
 	tdp_inflight_commit(kvm, nr, fits);
 	write_unlock(&kvm->mmu_lock);
-
-	return true;
 }
 
 /* Do something about every gfn that a range covers. */
@@ -384,13 +395,12 @@ static int tdp_invalidate_range_start(struct mmu_notifier *mn,
 	trace_kvm_unmap_hva_range(range->start, range->end);
 	gfn_to_pfn_cache_invalidate_start(kvm, range->start, range->end);
 
-	if (WARN_ON_ONCE(range->start >= range->end))
-		return 0;
-
 	idx = srcu_read_lock(&kvm->srcu);
 
-	found = tdp_range_publish(kvm, range);
+	found = tdp_range_is_mapped(kvm, range);
 	if (found) {
+		tdp_range_publish(kvm, range);
+
 		/*
 		 * From here on the shadow MMU sees the range too: if it is not in
 		 * use yet, it will not have mapped anything of it before the end.
@@ -418,10 +428,16 @@ static void tdp_invalidate_range_end(struct mmu_notifier *mn,
 {
 	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
 	const struct tdp_event event = tdp_event(range);
-	bool wake;
+	bool found, wake;
+	int idx;
 
-	/* If it was not listed, it is known to the base only, or concerns nobody. */
-	if (!tdp_inflight_end(kvm, &event)) {
+	/* The memslots are those of the start. */
+	idx = srcu_read_lock(&kvm->srcu);
+	found = tdp_range_is_mapped(kvm, range);
+	srcu_read_unlock(&kvm->srcu, idx);
+
+	/* If it was not listed, it is known by the hull, and so to the base. */
+	if (found && !tdp_inflight_end(kvm, &event)) {
 		tdp_vm(kvm)->base->invalidate_range_end(mn, range);
 		return;
 	}

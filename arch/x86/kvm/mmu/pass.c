@@ -19,6 +19,7 @@
  * Context: mmu_lock held; enters an RCU read section.
  */
 void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
+	__acquires(RCU)
 {
 	if (shared)
 		lockdep_assert_held_read(&kvm->mmu_lock);
@@ -44,6 +45,7 @@ void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
  * Context: enters an RCU read section.
  */
 void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm)
+	__acquires(RCU)
 {
 	memset(p, 0, sizeof(*p));
 	p->kvm = kvm;
@@ -114,6 +116,7 @@ void tdp_pass_settle(struct tdp_pass *p)
  * Return: whether the caller owes a TLB flush, before it drops mmu_lock.
  */
 bool tdp_pass_end_unflushed(struct tdp_pass *p)
+	__releases(RCU)
 {
 	bool flush = p->flush;
 
@@ -133,6 +136,7 @@ bool tdp_pass_end_unflushed(struct tdp_pass *p)
  * Context: as when it began; leaves the RCU read section.
  */
 void tdp_pass_end(struct tdp_pass *p)
+	__releases(RCU)
 {
 	tdp_pass_settle(p);
 	rcu_read_unlock();
@@ -164,6 +168,8 @@ bool tdp_pass_wanted(struct tdp_pass *p)
  * Context: mmu_lock held, may sleep.
  */
 void tdp_pass_break(struct tdp_pass *p)
+	__must_hold(RCU)
+	__must_hold(&p->kvm->mmu_lock)
 {
 	rwlock_t *lock = &p->kvm->mmu_lock;
 

@@ -41,11 +41,13 @@ struct tdp_pass {
 #define TDP_SHARED	true
 #define TDP_EXCLUSIVE	false
 
-void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared);
-void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm);
+void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
+	__acquires(RCU);
+void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm)
+	__acquires(RCU);
 void tdp_pass_open(struct tdp_pass *p);
-void tdp_pass_end(struct tdp_pass *p);
-bool tdp_pass_end_unflushed(struct tdp_pass *p);
+void tdp_pass_end(struct tdp_pass *p) __releases(RCU);
+bool tdp_pass_end_unflushed(struct tdp_pass *p) __releases(RCU);
 void tdp_pass_settle(struct tdp_pass *p);
 bool tdp_pass_wanted(struct tdp_pass *p);
 void tdp_pass_break(struct tdp_pass *p);

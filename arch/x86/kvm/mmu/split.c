@@ -25,6 +25,8 @@ static unsigned int tdp_split_tables(gfn_t start, gfn_t end)
 /* Let go of mmu_lock, with nothing owed, to allocate tables. */
 static bool tdp_split_refill(struct tdp_pass *p, struct tdp_tables *spare,
 			     unsigned int nr)
+	__must_hold(RCU)
+	__must_hold(&p->kvm->mmu_lock)
 {
 	rwlock_t *lock = &p->kvm->mmu_lock;
 	bool filled;
