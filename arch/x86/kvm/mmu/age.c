@@ -46,6 +46,7 @@ static bool tdp_age_root(struct tdp_pass *p, struct kvm_mmu_page *root,
  */
 bool tdp_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 {
+	union kvm_mmu_page_role role;
 	struct kvm_mmu_page *root;
 	bool young = false;
 	struct tdp_pass p;
@@ -53,8 +54,8 @@ bool tdp_age(struct kvm *kvm, struct kvm_gfn_range *range, bool clear)
 	tdp_pass_begin_unlocked(&p, kvm);
 
 	list_for_each_entry_rcu(root, &tdp_vm(kvm)->roots, link) {
-		if (root->role.invalid ||
-		    kvm_mmu_page_as_id(root) != range->slot->as_id)
+		role = tdp_root_role(root);
+		if (role.invalid || kvm_mmu_role_as_id(role) != range->slot->as_id)
 			continue;
 		young |= tdp_age_root(&p, root, range, clear);
 		if (young && !clear)

@@ -172,8 +172,8 @@ static bool __tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
 
 	/* Is there one that is not listed? The hull is of all. */
 	return READ_ONCE(kvm->mmu_invalidate_in_progress) > f->nr_events &&
-	       kvm->mmu_invalidate_range_start < end &&
-	       start < kvm->mmu_invalidate_range_end;
+	       READ_ONCE(kvm->mmu_invalidate_range_start) < end &&
+	       start < READ_ONCE(kvm->mmu_invalidate_range_end);
 }
 
 /**

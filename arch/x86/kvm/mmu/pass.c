@@ -102,7 +102,7 @@ void tdp_pass_settle(struct tdp_pass *p)
 
 	if (p->open) {
 		p->open = false;
-		/* Release: what was owed is paid before. */
+		/* What was owed is paid: pairs with the acquire in tdp_zap_gfns(). */
 		atomic_dec_return_release(&tdp_vm(p->kvm)->unsettled);
 	}
 }

@@ -195,6 +195,7 @@ int kvm_tdp_mmu_alloc_root(struct kvm_vcpu *vcpu)
  */
 void kvm_tdp_mmu_invalidate_all_roots(struct kvm *kvm)
 {
+	union kvm_mmu_page_role role;
 	struct kvm_mmu_page *root;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
@@ -203,7 +204,10 @@ void kvm_tdp_mmu_invalidate_all_roots(struct kvm *kvm)
 		if (root->role.invalid)
 			continue;
 		root->tdp_mmu_scheduled_root_to_zap = true;
-		root->role.invalid = true;
+		role = root->role;
+		role.invalid = true;
+		/* In one piece, for those who read it by tdp_root_role(). */
+		WRITE_ONCE(root->role.word, role.word);
 	}
 }
 

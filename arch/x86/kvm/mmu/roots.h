@@ -11,6 +11,12 @@
 #define TDP_VALID	true
 #define TDP_ALL		false
 
+/* A tree's role, for who does not hold mmu_lock: it may become invalid any time. */
+static inline union kvm_mmu_page_role tdp_root_role(struct kvm_mmu_page *root)
+{
+	return (union kvm_mmu_page_role){ .word = READ_ONCE(root->role.word) };
+}
+
 struct kvm_mmu_page *tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
 				   int as_id, bool only_valid);
 

@@ -3,6 +3,7 @@
  * Ways through the tables. Nothing here writes to them.
  */
 #include "mmu.h"
+#include "roots.h"
 #include "tdp_mmu.h"
 #include "walk.h"
 
@@ -42,7 +43,7 @@ void tdp_walk_start(struct tdp_walk *w, struct tdp_pass *p,
 {
 	w->p = p;
 	w->root = root;
-	w->top = root->role.level;
+	w->top = tdp_root_role(root).level;
 	w->start = start;
 	w->fresh = start;
 	/* A tree of four levels ends where one of five goes on. */
@@ -163,12 +164,11 @@ int kvm_tdp_mmu_get_walk(struct kvm_vcpu *vcpu, u64 addr, u64 *sptes,
 			 int *root_level)
 {
 	struct kvm_mmu_page *sp = root_to_sp(vcpu->arch.mmu->root.hpa);
-	int level;
+	int level = vcpu->arch.mmu->root_role.level;
 	u64 spte;
 
-	*root_level = sp->role.level;
-	for (;;) {
-		level = sp->role.level;
+	*root_level = level;
+	for (;; level--) {
 		spte = READ_ONCE(sp->spt[SPTE_INDEX(addr, level)]);
 		sptes[level] = spte;
 		if (level == PG_LEVEL_4K || !tdp_spte_is_table(spte))
@@ -191,12 +191,13 @@ u64 *kvm_tdp_mmu_fast_pf_get_last_sptep(struct kvm_vcpu *vcpu, gfn_t gfn,
 					u64 *spte)
 {
 	struct kvm_mmu_page *sp = root_to_sp(vcpu->arch.mmu->root.hpa);
+	int level = vcpu->arch.mmu->root_role.level;
 	u64 *sptep;
 
-	for (;;) {
-		sptep = &sp->spt[SPTE_INDEX(gfn << PAGE_SHIFT, sp->role.level)];
+	for (;; level--) {
+		sptep = &sp->spt[SPTE_INDEX(gfn << PAGE_SHIFT, level)];
 		*spte = READ_ONCE(*sptep);
-		if (sp->role.level == PG_LEVEL_4K || !tdp_spte_is_table(*spte))
+		if (level == PG_LEVEL_4K || !tdp_spte_is_table(*spte))
 			return sptep;
 		sp = spte_to_child_sp(*spte);
 	}

@@ -101,10 +101,11 @@ void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 	 * An entry that was found empty may have been emptied by somebody who has
 	 * not settled. Pairs with tdp_pass_open(): if the entry was seen empty, so
 	 * is the count that was raised before. Who is counted settles before he
-	 * drops mmu_lock.
+	 * drops mmu_lock. If nobody is: pairs with the release in tdp_pass_settle(),
+	 * all has been flushed and told before the caller goes on.
 	 */
 	smp_rmb();
-	wait = atomic_read(&tdp_vm(kvm)->unsettled);
+	wait = atomic_read_acquire(&tdp_vm(kvm)->unsettled);
 	read_unlock(&kvm->mmu_lock);
 
 	if (wait) {
