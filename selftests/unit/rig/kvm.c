@@ -74,6 +74,40 @@ static bool any_slot(struct kvm *kvm, unsigned long start, unsigned long end)
 	return found;
 }
 
+static bool slot_overlaps(struct kvm_memory_slot *s, unsigned long start,
+			  unsigned long last)
+{
+	return start < s->userspace_addr + s->npages * PAGE_SIZE &&
+	       last >= s->userspace_addr;
+}
+
+struct interval_tree_node *
+interval_tree_iter_first(struct rb_root_cached *root, unsigned long start,
+			 unsigned long last)
+{
+	struct kvm_memslots *slots = container_of(root, struct kvm_memslots,
+						  hva_tree);
+
+	for (int i = 0; i < slots->used; i++)
+		if (slot_overlaps(&slots->slots[i], start, last))
+			return &slots->slots[i].hva_node[0];
+	return NULL;
+}
+
+/* Slots are an array; one that is not in use has no pages, and ends it. */
+struct interval_tree_node *
+interval_tree_iter_next(struct interval_tree_node *node, unsigned long start,
+			unsigned long last)
+{
+	struct kvm_memory_slot *s = container_of(node, struct kvm_memory_slot,
+						 hva_node[0]);
+
+	while ((++s)->npages)
+		if (slot_overlaps(s, start, last))
+			return &s->hva_node[0];
+	return NULL;
+}
+
 static struct kvm *mn_to_kvm(struct mmu_notifier *mn)
 {
 	return container_of(mn, struct kvm, mmu_notifier);
@@ -104,6 +138,10 @@ static void range_end(struct mmu_notifier *mn,
 		WRITE_ONCE(kvm->mmu_invalidate_seq,
 			   kvm->mmu_invalidate_seq + 1);
 		smp_wmb();
+		/* Counted by the TDP MMU's start, where there is one. */
+		if (kvm->mmu_invalidate_in_progress)
+			WRITE_ONCE(kvm->mmu_invalidate_in_progress,
+				   kvm->mmu_invalidate_in_progress - 1);
 		write_unlock(&kvm->mmu_lock);
 	}
 	spin_lock(&kvm->mn_invalidate_lock);
@@ -130,6 +168,9 @@ static const struct mmu_notifier_ops ops = {
 	.release = release,
 };
 
+int (*unit_notifier_register)(struct mmu_notifier *mn, struct mm_struct *mm) =
+	kvm_gpc_mmu_notifier_register;
+
 struct kvm *unit_vm_create(struct mm_struct *mm)
 {
 	struct kvm *kvm = calloc(1, sizeof(*kvm));
@@ -145,7 +186,7 @@ struct kvm *unit_vm_create(struct mm_struct *mm)
 	refcount_set(&kvm->users_count, 1);
 	kvm->memslots = slots;
 	kvm->mmu_notifier.ops = &ops;
-	if (kvm_gpc_mmu_notifier_register(&kvm->mmu_notifier, mm)) {
+	if (unit_notifier_register(&kvm->mmu_notifier, mm)) {
 		cleanup_srcu_struct(&kvm->srcu);
 		free(slots);
 		free(kvm);
@@ -178,8 +219,13 @@ static void publish(struct kvm *kvm, struct kvm_memslots *next)
 	u64 gen = old->generation;
 
 	/* KVM lets no invalidation see two sets of slots. */
-	while (READ_ONCE(kvm->mn_active_invalidate_count))
+	spin_lock(&kvm->mn_invalidate_lock);
+	while (kvm->mn_active_invalidate_count) {
+		spin_unlock(&kvm->mn_invalidate_lock);
 		unit_relax();
+		spin_lock(&kvm->mn_invalidate_lock);
+	}
+	spin_unlock(&kvm->mn_invalidate_lock);
 	next->generation = gen | KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS;
 	rcu_assign_pointer(kvm->memslots, next);
 	synchronize_srcu(&kvm->srcu);
@@ -251,6 +297,7 @@ void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 	s = slot_by_id(next, id);
 	if (!npages) {
 		*s = next->slots[--next->used];
+		next->slots[next->used].npages = 0;
 	} else {
 		if (!s) {
 			if (next->used == UNIT_SLOTS)

@@ -9,6 +9,10 @@ struct kvm *unit_vm_create(struct mm_struct *mm);
 /* As kvm_destroy_vm(): the notifier goes first; then @last_caches; then all. */
 void unit_vm_destroy(struct kvm *kvm, void (*last_caches)(struct kvm *kvm));
 
+/* How a VM registers its notifier; a test may put another way here. */
+extern int (*unit_notifier_register)(struct mmu_notifier *mn,
+				     struct mm_struct *mm);
+
 /* KVM_SET_USER_MEMORY_REGION; @npages 0 deletes. */
 void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 		   unsigned long uaddr, u32 flags);

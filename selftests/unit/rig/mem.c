@@ -12,11 +12,8 @@
 extern struct kmem_cache *radix_tree_node_cachep;
 void radix_tree_node_rcu_free(struct rcu_head *head);
 
-/* The XArray's nodes are the only objects that come from a named cache. */
-struct kmem_cache {
-	size_t size;
-};
-static struct kmem_cache node_cache = { sizeof(struct xa_node) };
+/* Objects that come from a named cache. */
+static struct kmem_cache node_cache = { sizeof(struct xa_node), true };
 struct kmem_cache *radix_tree_node_cachep = &node_cache;
 
 static unsigned long fail_after = ~0ul;
@@ -81,7 +78,7 @@ void *unit_cache_alloc(struct kmem_cache *c, unsigned int gfp,
 	struct xa_node *node = unit_alloc(c->size, gfp | __GFP_ZERO, where);
 
 	/* As the kernel's constructor leaves a node. */
-	if (node)
+	if (node && c->is_xa_node)
 		INIT_LIST_HEAD(&node->private_list);
 	return node;
 }

@@ -5,7 +5,10 @@
 
 #include "rig/rig.h"
 
-struct kmem_cache;
+struct kmem_cache {
+	size_t size;
+	bool is_xa_node;
+};
 
 void unit_might_alloc(unsigned int gfp, const char *where);
 void *unit_alloc(size_t size, unsigned int gfp, const char *where);

@@ -25,6 +25,7 @@ struct page {
 	int state;
 	unsigned long uhva;
 	u64 epoch;
+	unsigned long owner;	/* page_private() of a page table */
 };
 
 /* The first bytes of a live page say which it is. */

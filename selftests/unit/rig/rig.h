@@ -105,6 +105,18 @@ struct unit_mutants {
 	bool live_kept;			/* caches taken, their readers not told */
 	bool insert_unheard;		/* no memory for the index: never mind */
 	bool map_unheard;		/* no page: never mind */
+
+	/* In the TDP MMU and under it: rig/tdp_mutants.c, rig/tdp.c */
+	bool flush_lost;		/* now and then TLBs are not flushed */
+	bool spte_stored;		/* entries are stored, not exchanged */
+	bool stats_dropped;		/* mappings that go are not counted now and then */
+	bool nx_untracked;		/* a table goes, and stays on its list */
+	bool table_uncounted;		/* a table comes, and is not counted */
+	bool unsettled_unseen;		/* who finds nothing does not wait */
+	bool retry_never;		/* no fault is ever stale */
+	bool walk_skips;		/* now and then an entry is passed over */
+	bool dirty_untold;		/* now and then a page is not told dirty */
+	bool log_untold;		/* now and then a write is not logged */
 };
 extern struct unit_mutants unit_mutants;
 

@@ -3,10 +3,9 @@
  * Races. The caches are few and close together, so that every thread is always in
  * the others' way.
  */
-#include <sched.h>
-#include <time.h>
 #include "live.h"
 #include "race.h"
+#include "together.h"
 
 #define NR_CACHES	8
 #define NR_PAGES	6	/* hot pages of each kind */
@@ -14,37 +13,7 @@
 static struct world w;
 static struct race setup;
 static struct gfn_to_pfn_cache *caches[NR_CACHES];
-static bool stop;
 static struct race_result total;
-
-/*
- * Relaxed: how the threads meet must not come from here. ThreadSanitizer then
- * sees only the order that the caches' own locking makes.
- */
-static bool stopped(void)
-{
-	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
-}
-
-static void add(unsigned long *sum, unsigned long n)
-{
-	__atomic_fetch_add(sum, n, __ATOMIC_RELAXED);
-}
-
-static uint64_t my_seed(void)
-{
-	return unit_seed ^ (uint64_t)current->slot << 32;
-}
-
-static void jitter(uint64_t *rnd)
-{
-	uint64_t r = unit_rand(rnd) % 64;
-
-	if (r < 4)
-		sched_yield();
-	else if (r == 4)
-		unit_relax();
-}
 
 static __thread uint64_t gup_rnd;
 
@@ -325,13 +294,6 @@ static void slot_changer(void *arg)
 	add(&total.slot_changes, n);
 }
 
-static void sleep_ms(unsigned int ms)
-{
-	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
-
-	nanosleep(&ts, NULL);
-}
-
 /*
  * An address space goes when its last user does, so whoever is still about then
  * has only borrowed it.
@@ -382,7 +344,7 @@ void race_run(const struct race *race, struct race_result *result)
 		mmput(w.mm);
 		sleep_ms(setup.ms / 2);
 	}
-	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	stop_all();
 	while (n--)
 		unit_thread_join(t[n]);
 	unit_mm_wait_exit(w.mm);

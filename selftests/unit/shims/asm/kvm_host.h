@@ -9,6 +9,8 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
+#include <linux/spinlock.h>
+#include <asm/kvm_mmu.h>
 #include <asm/pvclock-abi.h>
 
 #define KVM_REQ_CLOCK_UPDATE	3
@@ -36,12 +38,24 @@ struct kvm_arch {
 	struct kvm_xen_hvm_config xen_hvm_config;
 	bool use_master_clock;
 	s64 kvmclock_offset;
+
+	/* The TDP MMU's, and what it asks */
+	spinlock_t tdp_mmu_pages_lock;
+	struct list_head tdp_mmu_roots;
+	atomic64_t tdp_mmu_pages;
+	struct list_head possible_nx_huge_pages;
+	u64 shadow_mmio_value;
+	bool disable_nx_huge_pages;
+	bool shadow_root_allocated;
 };
 
 struct kvm_vcpu_arch {
 	struct kvm_vcpu_xen xen;
 	struct pvclock_vcpu_time_info hv_clock;
 	u32 mp_state;
+	struct kvm_mmu *mmu;
+	struct kvm_mmu root_mmu;
+	struct kvm_mmu_memory_cache mmu_shadow_page_cache, mmu_page_header_cache;
 };
 
 #endif

@@ -43,6 +43,9 @@ __UNIT_ATOMIC(atomic_long, atomic_long_t, long)
 	   __atomic_compare_exchange_n((p), &__o, (n), false, \
 		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); __o; })
 #define cmpxchg_release(p, o, n)	cmpxchg(p, o, n)
+/* An entry of a page table: a test can make this one go wrong. */
+bool unit_spte_cmpxchg(u64 *p, u64 *old, u64 new);
+#define try_cmpxchg64(p, po, n)	unit_spte_cmpxchg(p, po, n)
 #define try_cmpxchg(p, po, n) \
 	({ unit_tick(UNIT_RMW); __atomic_compare_exchange_n((p), (po), (n), false, \
 		__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); })

@@ -9,6 +9,10 @@ static inline unsigned long __ffs(unsigned long w)
 {
 	return __builtin_ctzl(w);
 }
+static inline unsigned long __fls(unsigned long w)
+{
+	return 63 - __builtin_clzl(w);
+}
 static inline int fls64(u64 x)
 {
 	return x ? 64 - __builtin_clzll(x) : 0;

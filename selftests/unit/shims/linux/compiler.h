@@ -63,9 +63,15 @@
  * What is done with a pointer depends on it, and so comes after; a dependency that
  * ThreadSanitizer does not see, hence an acquire. (5: pointer_type_class.)
  */
+#ifdef UNIT_MMU
+/* An entry of a page table is a pointer, too. */
+#define __unit_is_pointer(x)	(sizeof(x) == 8)
+#else
+#define __unit_is_pointer(x)	(__builtin_classify_type(x) == 5)
+#endif
 #define READ_ONCE(x) \
 	({ unit_tick(UNIT_ONCE); \
-	   __atomic_load_n(&(x), __builtin_classify_type(x) == 5 ? \
+	   __atomic_load_n(&(x), __unit_is_pointer(x) ? \
 				 __ATOMIC_ACQUIRE : __ATOMIC_RELAXED); })
 #define WRITE_ONCE(x, val) \
 	do { unit_tick(UNIT_ONCE); \

@@ -4,6 +4,8 @@
 #define _UNIT_SHIM_LINUX_KCONFIG_H
 
 #define CONFIG_64BIT 1
+#define CONFIG_X86_64 1
+#define CONFIG_KVM_PROVE_MMU 1
 #define CONFIG_SMP 1
 #define CONFIG_MMU 1
 #define CONFIG_HAS_IOMEM 1

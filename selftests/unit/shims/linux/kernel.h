@@ -13,6 +13,8 @@
 #include <linux/limits.h>
 #include <linux/printk.h>
 #include <linux/bug.h>
+#define memset64(p, v, n) \
+	do { for (size_t __i = 0; __i < (n); __i++) (p)[__i] = (v); } while (0)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define might_sleep()	unit_might_sleep(UNIT_HERE)
 #define might_sleep_if(c) do { if (c) might_sleep(); } while (0)

@@ -11,6 +11,9 @@
 #include <linux/srcu.h>
 #include <linux/sched.h>
 #include <linux/err.h>
+#include <linux/interval_tree.h>
+#include <linux/module.h>
+#include <linux/rculist.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/refcount.h>
@@ -45,12 +48,16 @@ struct kvm_memory_slot {
 	unsigned long userspace_addr;
 	u32 flags;
 	short id;
+	u16 as_id;
+	struct interval_tree_node hva_node[2];
 };
 
 struct kvm_memslots {
 	u64 generation;
 	int used;
-	struct kvm_memory_slot slots[UNIT_SLOTS];
+	int node_idx;
+	struct rb_root_cached hva_tree;
+	struct kvm_memory_slot slots[UNIT_SLOTS + 1];
 };
 
 struct kvm {
@@ -64,6 +71,15 @@ struct kvm {
 	struct list_head gpc_list;
 	struct mmu_notifier mmu_notifier;
 	unsigned long mmu_invalidate_seq;
+	long mmu_invalidate_in_progress;
+	gfn_t mmu_invalidate_range_start, mmu_invalidate_range_end;
+	struct rcuwait {
+		int unused;
+	} mn_memslots_update_rcuwait;
+	struct {
+		atomic64_t pages[KVM_NR_PAGE_SIZES];
+		u64 nx_lpage_splits;
+	} stat;
 	struct srcu_struct srcu;
 	refcount_t users_count;
 	struct dentry *debugfs_dentry;
@@ -87,8 +103,19 @@ struct kvm_vcpu {
 			u64 halt_wait_ns;
 		} generic;
 		u64 exits;
+		u64 pf_mmio_spte_created;
 	} stat;
+	struct {
+		u32 queued;
+	} async_pf;
 	struct kvm_vcpu_arch arch;
+};
+
+struct kvm_gfn_range {
+	struct kvm_memory_slot *slot;
+	gfn_t start, end;
+	bool may_block;
+	int attr_filter;
 };
 
 struct kvm_xen_evtchn {
@@ -138,6 +165,67 @@ struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, gfn_t gfn);
 unsigned long gfn_to_hva_memslot(struct kvm_memory_slot *slot, gfn_t gfn);
 unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,
 				      bool *writable);
+static inline gfn_t hva_to_gfn_memslot(unsigned long hva,
+				       struct kvm_memory_slot *slot)
+{
+	return slot->base_gfn + ((hva - slot->userspace_addr) >> PAGE_SHIFT);
+}
+static inline bool kvm_slot_dirty_track_enabled(const struct kvm_memory_slot *s)
+{
+	return s->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+#define __kvm_memslots(kvm, as_id)	kvm_memslots(kvm)
+#define kvm_arch_nr_memslot_as_ids(kvm)	1
+#define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
+#define kvm_vcpu_gfn_to_memslot(vcpu, gfn) \
+	__gfn_to_memslot(kvm_memslots((vcpu)->kvm), gfn)
+#define kvm_slot_can_be_private(slot)	false
+#define kvm_arch_guest_memory_reclaimed(kvm)	((void)0)
+#define kvm_prepare_memory_fault_exit(...)	((void)0)
+#define rcuwait_wake_up(w)			((void)0)
+
+/* rig/tdp.c */
+bool kvm_make_all_cpus_request(struct kvm *kvm, unsigned int req);
+void kvm_flush_remote_tlbs(struct kvm *kvm);
+void kvm_flush_remote_tlbs_range(struct kvm *kvm, gfn_t gfn, u64 nr_pages);
+void *kvm_mmu_memory_cache_alloc(struct kvm_mmu_memory_cache *mc);
+void kvm_set_pfn_dirty(kvm_pfn_t pfn);
+void kvm_set_pfn_accessed(kvm_pfn_t pfn);
+int gfn_to_page_many_atomic(struct kvm_memory_slot *slot, gfn_t gfn,
+			    struct page **pages, int nr);
+void put_page(struct page *page);
+void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			     gfn_t gfn);
+void kvm_account_pgtable_pages(void *virt, int nr);
+void kvm_mmu_invalidate_begin(struct kvm *kvm);
+void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end);
+void kvm_mmu_invalidate_end(struct kvm *kvm);
+bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range);
+#define kvm_request_pending(vcpu)	READ_ONCE((vcpu)->requests)
+
+/* The base's rules of when a fault is stale. */
+static inline int mmu_invalidate_retry(struct kvm *kvm, unsigned long seq)
+{
+	if (kvm->mmu_invalidate_in_progress)
+		return 1;
+	smp_rmb();
+	return kvm->mmu_invalidate_seq != seq;
+}
+static inline int mmu_invalidate_retry_gfn(struct kvm *kvm, unsigned long seq,
+					   gfn_t gfn)
+{
+	if (kvm->mmu_invalidate_in_progress &&
+	    gfn >= kvm->mmu_invalidate_range_start &&
+	    gfn < kvm->mmu_invalidate_range_end)
+		return 1;
+	return READ_ONCE(kvm->mmu_invalidate_seq) != seq;
+}
+static inline bool mmu_invalidate_retry_gfn_unsafe(struct kvm *kvm,
+						   unsigned long seq, gfn_t gfn)
+{
+	return mmu_invalidate_retry_gfn(kvm, seq, gfn);
+}
+
 void kvm_arch_flush_shadow_memslot(struct kvm *kvm,
 				   struct kvm_memory_slot *slot);
 void kvm_release_pfn_clean(kvm_pfn_t pfn);

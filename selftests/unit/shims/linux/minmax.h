@@ -9,6 +9,7 @@
 #define max(a, b) \
 	({ typeof(a) __a = (a); typeof(b) __b = (b); __a > __b ? __a : __b; })
 #endif
+#define min3(a, b, c)	min(min(a, b), c)
 #define min_t(t, a, b)	min((t)(a), (t)(b))
 #define max_t(t, a, b)	max((t)(a), (t)(b))
 #define clamp_t(t, v, lo, hi)	min_t(t, max_t(t, v, lo), hi)

@@ -7,6 +7,7 @@
 #include <linux/kernel.h>
 #define MODULE_LICENSE(x)	extern int __unit_unused_export
 #define MODULE_DESCRIPTION(x)	extern int __unit_unused_export
+#define module_param_named(n, v, t, perm) extern int __unit_unused_export
 #define THIS_MODULE		NULL
 
 #endif

@@ -12,6 +12,7 @@
 #define pr_debug(fmt, ...)	((void)0)
 #define pr_warn_once		printk
 #define pr_err_once		printk
+#define pr_warn_ratelimited	printk
 #define KERN_CONT		""
 
 #endif

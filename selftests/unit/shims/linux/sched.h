@@ -10,6 +10,7 @@
 #define schedule()		unit_might_sleep(UNIT_HERE)
 #define task_pid_nr(t)		((t)->pid)
 #define task_is_running(t)	(!(t)->asleep)
+#define need_resched()		unit_now_and_then(32)
 #define cpu_relax()		unit_relax()
 
 #endif

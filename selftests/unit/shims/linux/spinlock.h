@@ -87,6 +87,8 @@ static inline u32 *__unit_rwlock_t(rwlock_t *l) { return &l->id; }
 	unit_unlock(__unit_rwlock_t(l), UNIT_RW, UNIT_EXCL, UNIT_IRQ_SAVE, f, UNIT_HERE)
 #define rwlock_init(l)	UNIT_LOCK_INIT(__unit_rwlock_t(l), UNIT_RW, #l)
 
+/* Somebody waits for it: now and then, as a guest may make it. */
+#define rwlock_is_contended(l)	unit_now_and_then(16)
 #define assert_spin_locked(l)	lockdep_assert_held(l)
 #define spin_is_locked(l)	lockdep_is_held(l)
 

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * custom: a processor in guest mode, by what the manuals let it do at most (Intel SDM
+ * volume 3, "Caching Translation Information"; AMD APM volume 2, "Nested Paging"): it
+ * walks the tables by physical address, holds no lock and is in no RCU section, sets
+ * Accessed and Dirty by locked operations, and uses what it found until it is told to
+ * forget it: translations, and the way to a leaf table.
+ *
+ * It leaves the guest when there is a request, between two accesses. Who makes a
+ * request waits until it has left, as for the IPI.
+ */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "spte.h"
+#include "tdp_mmu.h"
+#include "rig/guest.h"
+#include "rig/tap.h"
+
+enum { WALK_OK, WALK_FAULT, WALK_MMIO };
+
+static bool hw_ad(void)
+{
+	return unit_format != UNIT_EPT_NO_AD;
+}
+
+static bool is_npt(void)
+{
+	return unit_format == UNIT_NPT;
+}
+
+static bool hw_present(u64 e)
+{
+	return e & (is_npt() ? 1 : 7);
+}
+
+static bool hw_mmio(u64 e)
+{
+	return is_npt() ? e & BIT_ULL(51) : (e & 7) == 6;
+}
+
+static bool hw_x(u64 e)
+{
+	return is_npt() ? !(e & BIT_ULL(63)) : e & 4;
+}
+
+static u64 hw_a(void)
+{
+	return is_npt() ? BIT_ULL(5) : BIT_ULL(8);
+}
+
+static u64 hw_d(void)
+{
+	return is_npt() ? BIT_ULL(6) : BIT_ULL(9);
+}
+
+static u64 hw_addr(u64 e)
+{
+	return e & GENMASK_ULL(50, 12);
+}
+
+static void forget(struct guest *g)
+{
+	memset(g->small, 0, sizeof(g->small));
+	memset(g->large, 0, sizeof(g->large));
+	memset(g->path, 0, sizeof(g->path));
+	g->flushes++;
+}
+
+static void drain_pml(struct guest *g)
+{
+	struct kvm *kvm = g->vcpu.kvm;
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	while (g->nr_pml) {
+		gfn_t gfn = g->pml[--g->nr_pml];
+
+		mark_page_dirty_in_slot(kvm,
+					__gfn_to_memslot(kvm_memslots(kvm), gfn),
+					gfn);
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+static void leave(struct guest *g)
+{
+	/* What the processor has logged is taken at every exit. */
+	if (g->nr_pml)
+		drain_pml(g);
+	__atomic_store_n(&g->mode, g->mode + 1, __ATOMIC_RELEASE);
+}
+
+static void serve(struct guest *g)
+{
+	struct kvm_vcpu *vcpu = &g->vcpu;
+	unsigned long req = __atomic_exchange_n(&vcpu->requests, 0,
+						__ATOMIC_ACQUIRE);
+
+	if (req & BIT(KVM_REQ_TLB_FLUSH))
+		forget(g);
+	if (req & BIT(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS) &&
+	    VALID_PAGE(vcpu->arch.mmu->root.hpa) &&
+	    root_to_sp(vcpu->arch.mmu->root.hpa)->role.invalid)
+		unit_mmu_put_root(vcpu);
+	if (!VALID_PAGE(vcpu->arch.mmu->root.hpa)) {
+		unit_mmu_topup(vcpu);
+		EXPECT_EQ(kvm_tdp_mmu_alloc_root(vcpu), 0);
+		/* A processor comes to a new root with nothing of the old one. */
+		forget(g);
+	}
+}
+
+static void enter(struct guest *g)
+{
+	for (;;) {
+		serve(g);
+		/* Seen to be in the guest before requests are looked at. */
+		__atomic_exchange_n(&g->mode, g->mode + 1, __ATOMIC_SEQ_CST);
+		if (!__atomic_load_n(&g->vcpu.requests, __ATOMIC_SEQ_CST))
+			return;
+		leave(g);
+	}
+}
+
+static bool asked(struct guest *g)
+{
+	return __atomic_load_n(&g->vcpu.requests, __ATOMIC_SEQ_CST);
+}
+
+static u64 *entry_of(u64 table, gfn_t gfn, int level)
+{
+	return unit_table_at(table, "a processor") +
+	       (gfn >> (level - 1) * 9) % UNIT_TABLE_ENTRIES;
+}
+
+static bool hw_set(u64 *p, u64 was, u64 bits)
+{
+	return (was & bits) == bits ||
+	       __atomic_compare_exchange_n(p, &was, was | bits, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+/* Walk for @gfn. WALK_FAULT: @err says why. */
+static int walk(struct guest *g, gfn_t gfn, bool write, bool exec,
+		struct guest_tlb *t, u64 *err)
+{
+	u64 table, e, *p;
+	bool w, x, log;
+	int level, way = (gfn >> 9) % 4;
+
+	g->walks++;
+again:
+	*err = 0;
+	level = g->vcpu.arch.mmu->root_role.level;
+	table = g->vcpu.arch.mmu->root.hpa;
+	w = x = true;
+	if (g->path[way].there && g->path[way].gfn == gfn >> 9) {
+		level = PG_LEVEL_4K;
+		table = g->path[way].table;
+		w = g->path[way].w;
+		x = g->path[way].x;
+	}
+	for (;;) {
+		p = entry_of(table, gfn, level);
+		e = __atomic_load_n(p, __ATOMIC_ACQUIRE);
+		if (!hw_present(e))
+			return WALK_FAULT;
+		if (hw_mmio(e))
+			return WALK_MMIO;
+		w &= !!(e & 2);
+		x &= hw_x(e);
+		if (level == PG_LEVEL_4K || e & BIT_ULL(7))
+			break;
+		if (hw_ad() && !hw_set(p, e, hw_a()))
+			goto again;
+		table = hw_addr(e);
+		if (--level == PG_LEVEL_4K) {
+			g->path[way].there = true;
+			g->path[way].gfn = gfn >> 9;
+			g->path[way].table = table;
+			g->path[way].w = w;
+			g->path[way].x = x;
+		}
+	}
+	if ((write && !w) || (exec && !x)) {
+		*err = PFERR_PRESENT_MASK;
+		/* A fault ends what led to it, as far as it is cached. */
+		g->path[way].there = false;
+		return WALK_FAULT;
+	}
+	if (hw_ad()) {
+		log = write && !(e & hw_d());
+		if (!hw_set(p, e, hw_a() | (write ? hw_d() : 0)))
+			goto again;
+		if (log)
+			g->pml[g->nr_pml++] = gfn;
+	}
+	t->there = true;
+	t->level = level;
+	t->gfn = gfn & -(gfn_t)KVM_PAGES_PER_HPAGE(level);
+	t->pfn = hw_addr(e) >> PAGE_SHIFT;
+	t->w = w;
+	t->x = x;
+	t->d = !hw_ad() || write || e & hw_d();
+	return WALK_OK;
+}
+
+static bool fits(struct guest_tlb *t, gfn_t gfn, bool write, bool exec)
+{
+	return t->there &&
+	       t->gfn == (gfn & -(gfn_t)KVM_PAGES_PER_HPAGE(t->level)) &&
+	       (!write || (t->w && t->d)) && (!exec || t->x);
+}
+
+static struct guest_tlb *lookup(struct guest *g, gfn_t gfn, bool write, bool exec)
+{
+	struct guest_tlb *t = &g->small[gfn % GUEST_TLB];
+
+	if (fits(t, gfn, write, exec))
+		return t;
+	t = &g->large[(gfn >> 9) % 4];
+	return fits(t, gfn, write, exec) ? t : NULL;
+}
+
+static void use(struct guest *g, gfn_t gfn, struct guest_tlb *t, bool write,
+		const char *how)
+{
+	kvm_pfn_t pfn = t->pfn + (gfn - t->gfn);
+	struct host_page *p = host_page(pfn);
+
+	if (__atomic_load_n(&p->owner, __ATOMIC_RELAXED) != gfn + 1)
+		unit_fail("use", "gfn %#llx: the guest has pfn %#llx by a translation that it %s, after the page has gone",
+			  (unsigned long long)gfn, (unsigned long long)pfn, how);
+	if (!write) {
+		(void)*(volatile u64 *)&p->word[g->nr];
+		return;
+	}
+	if (unit_mmu_tracked(gfn))
+		unit_fail("track", "gfn %#llx was written to, by a translation that the guest %s",
+			  (unsigned long long)gfn, how);
+	__atomic_store_n(&p->written, 1, __ATOMIC_RELAXED);
+	unit_mmu_written(gfn);
+	p->word[g->nr]++;
+}
+
+static void fault(struct guest *g, gfn_t gfn, bool write, bool exec, u64 err)
+{
+	struct kvm *kvm = g->vcpu.kvm;
+	int idx, r;
+
+	err |= PFERR_USER_MASK | (write ? PFERR_WRITE_MASK : 0) |
+	       (exec ? PFERR_FETCH_MASK : 0);
+	g->faults++;
+	idx = srcu_read_lock(&kvm->srcu);
+	r = unit_mmu_fault(&g->vcpu, gfn << PAGE_SHIFT, err);
+	if (r == RET_PF_EMULATE || r == RET_PF_WRITE_PROTECTED)
+		g->emulated++;
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+/* In the guest. False: it has to leave for this one. */
+static bool try(struct guest *g, gfn_t gfn, bool write, bool exec, int *how,
+		u64 *err)
+{
+	struct guest_tlb *t = lookup(g, gfn, write, exec), new;
+
+	if (t) {
+		use(g, gfn, t, write, "had");
+		return true;
+	}
+	*how = walk(g, gfn, write, exec, &new, err);
+	if (*how != WALK_OK)
+		return false;
+	t = new.level == PG_LEVEL_4K ? &g->small[gfn % GUEST_TLB] :
+				       &g->large[(gfn >> 9) % 4];
+	*t = new;
+	use(g, gfn, t, write, "walked to");
+	return true;
+}
+
+bool guest_access(struct guest *g, gfn_t gfn, bool write, bool exec)
+{
+	unsigned long emulated = g->emulated;
+	u64 err = 0;
+	bool done;
+	int how;
+
+	for (int i = 0; i < 1000; i++) {
+		enter(g);
+		done = try(g, gfn, write, exec, &how, &err);
+		leave(g);
+		if (done)
+			return true;
+		if (how == WALK_MMIO)
+			return false;
+		fault(g, gfn, write, exec, err);
+		if (g->emulated != emulated)
+			return false;
+	}
+	unit_fail("fault", "gfn %#llx faults again and again",
+		  (unsigned long long)gfn);
+}
+
+void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g))
+{
+	bool write = false, exec = false;
+	gfn_t gfn = 0;
+	u64 err = 0, r;
+	int how = WALK_OK;
+
+	enter(g);
+	while (n-- && !asked(g) && g->nr_pml < GUEST_PML) {
+		gfn = where(g);
+		r = unit_rand(&g->rnd) % 16;
+		write = r < 7;
+		exec = r == 15;
+		if (!try(g, gfn, write, exec, &how, &err))
+			break;
+		g->accesses++;
+		how = WALK_OK;
+	}
+	leave(g);
+	if (how == WALK_FAULT)
+		fault(g, gfn, write, exec, err);
+	else if (how == WALK_MMIO)
+		g->emulated++;
+}
+
+struct guest *guest_create(struct kvm *kvm)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	struct kvm_vcpu *vcpu = &g->vcpu;
+	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
+
+	if (kvm->nr_vcpus == HOST_GUESTS)
+		unit_fail("rig", "more than %d guests", HOST_GUESTS);
+	g->nr = vcpu->vcpu_id = vcpu->vcpu_idx = kvm->nr_vcpus;
+	g->rnd = unit_seed ^ (u64)(g->nr + 1) << 48;
+	vcpu->kvm = kvm;
+	vcpu->arch.mmu = mmu;
+	mmu->page_fault = kvm_tdp_page_fault;
+	mmu->root.hpa = INVALID_PAGE;
+	mmu->root_role.level = 4;
+	mmu->root_role.direct = 1;
+	mmu->root_role.access = 7;
+	mmu->root_role.ad_disabled = !hw_ad();
+	kvm->vcpus[g->nr] = vcpu;
+	__atomic_store_n(&kvm->nr_vcpus, g->nr + 1, __ATOMIC_RELEASE);
+	return g;
+}
+
+void guest_destroy(struct guest *g)
+{
+	if (VALID_PAGE(g->vcpu.arch.mmu->root.hpa))
+		unit_mmu_put_root(&g->vcpu);
+	unit_mmu_drop_caches(&g->vcpu);
+	__atomic_store_n(&g->vcpu.kvm->nr_vcpus, 0, __ATOMIC_RELEASE);
+	free(g);
+}

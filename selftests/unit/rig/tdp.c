@@ -1,0 +1,670 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * custom: what stands around the TDP MMU in mmu.c and kvm_main.c, by the rules that it
+ * depends on: when a fault is stale, who holds what at which call, who flushes; how
+ * large a page may be, which pages writes are logged of and which are tracked.
+ */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/atomic.h>
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "spte.h"
+#include "tdp_mmu.h"
+#include "rig/guest.h"
+#include "rig/kvm.h"
+#include "rig/tap.h"
+
+int kvm_tdp_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
+int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
+void kvm_zap_gfn_range_base(struct kvm *kvm, gfn_t start, gfn_t end);
+void kvm_mmu_spte_module_init(void);
+
+#define LOG_WORDS	DIV_ROUND_UP(HOST_PAGES, 64)
+
+struct unit_host kvm_host;
+struct unit_x86_ops kvm_x86_ops;
+bool tdp_enabled = true, tdp_mmu_enabled;
+int nx_huge_pages;
+enum unit_format unit_format;
+
+static struct kmem_cache header_cache = { .size = sizeof(struct kvm_mmu_page) };
+struct kmem_cache *mmu_page_header_cache = &header_cache;
+
+/* By page of the memslot, atomic. */
+static u64 bitmap[LOG_WORDS], report[LOG_WORDS];
+static unsigned long writes[HOST_PAGES], writes_checked[HOST_PAGES];
+static bool track_wanted[HOST_PAGES], track_done[HOST_PAGES];
+static long table_pages;
+
+static bool logged(const u64 *words, unsigned long i)
+{
+	return __atomic_load_n(&words[i / 64], __ATOMIC_ACQUIRE) >> i % 64 & 1;
+}
+
+/* Entries of page tables. */
+
+bool unit_spte_cmpxchg(u64 *p, u64 *old, u64 new)
+{
+	if (unit_mutants.spte_stored) {
+		u64 now = __atomic_load_n(p, __ATOMIC_SEQ_CST);
+
+		if (now != *old) {
+			*old = now;
+			return false;
+		}
+		if (unit_now_and_then(2))
+			sched_yield();
+		__atomic_store_n(p, new, __ATOMIC_SEQ_CST);
+		return true;
+	}
+	return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_SEQ_CST);
+}
+
+void kvm_update_page_stats(struct kvm *kvm, int level, int count)
+{
+	if (unit_mutants.stats_dropped && count < 0 && unit_now_and_then(4))
+		return;
+	atomic64_add(count, &kvm->stat.pages[level - 1]);
+}
+
+void kvm_account_pgtable_pages(void *virt, int nr)
+{
+	__atomic_fetch_add(&table_pages, nr, __ATOMIC_RELAXED);
+}
+
+/* Requests to processors. */
+
+static void wait_out(struct guest *g)
+{
+	u64 seen = __atomic_load_n(&g->mode, __ATOMIC_SEQ_CST);
+
+	if (!(seen % 2))
+		return;
+	while (__atomic_load_n(&g->mode, __ATOMIC_ACQUIRE) == seen)
+		sched_yield();
+}
+
+bool kvm_make_all_cpus_request(struct kvm *kvm, unsigned int req)
+{
+	int n = __atomic_load_n(&kvm->nr_vcpus, __ATOMIC_ACQUIRE);
+
+	for (int i = 0; i < n; i++)
+		__atomic_fetch_or(&kvm->vcpus[i]->requests, BIT(req),
+				  __ATOMIC_SEQ_CST);
+	for (int i = 0; i < n; i++)
+		wait_out((struct guest *)kvm->vcpus[i]);
+	return true;
+}
+
+void kvm_flush_remote_tlbs(struct kvm *kvm)
+{
+	if (unit_mutants.flush_lost && unit_now_and_then(4))
+		return;
+	kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);
+}
+
+void kvm_flush_remote_tlbs_range(struct kvm *kvm, gfn_t gfn, u64 nr_pages)
+{
+	kvm_flush_remote_tlbs(kvm);
+}
+
+/* Invalidations that the base makes itself. */
+
+void kvm_mmu_invalidate_begin(struct kvm *kvm)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	if (!kvm->mmu_invalidate_in_progress)
+		WRITE_ONCE(kvm->mmu_invalidate_range_start, INVALID_GPA);
+	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
+		   kvm->mmu_invalidate_in_progress + 1);
+}
+
+void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	bool first = kvm->mmu_invalidate_range_start == INVALID_GPA;
+
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	WARN_ON_ONCE(!kvm->mmu_invalidate_in_progress);
+	WRITE_ONCE(kvm->mmu_invalidate_range_start,
+		   first ? start : min(kvm->mmu_invalidate_range_start, start));
+	WRITE_ONCE(kvm->mmu_invalidate_range_end,
+		   first ? end : max(kvm->mmu_invalidate_range_end, end));
+}
+
+void kvm_mmu_invalidate_end(struct kvm *kvm)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	WRITE_ONCE(kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
+	smp_wmb();
+	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
+		   kvm->mmu_invalidate_in_progress - 1);
+	KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0, kvm);
+}
+
+bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	return kvm_tdp_mmu_unmap_gfn_range(kvm, range, false);
+}
+
+void kvm_zap_gfn_range_base(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	write_lock(&kvm->mmu_lock);
+	kvm_mmu_invalidate_begin(kvm);
+	kvm_mmu_invalidate_range_add(kvm, start, end);
+	if (kvm_tdp_mmu_zap_leafs(kvm, start, end, false))
+		kvm_flush_remote_tlbs(kvm);
+	kvm_mmu_invalidate_end(kvm);
+	write_unlock(&kvm->mmu_lock);
+}
+
+/* How large a page may be. */
+
+static int max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	unsigned long first = (gfn - HOST_GFN) & -HOST_REGION;
+
+	if (host_level(gfn) == PG_LEVEL_4K || first + HOST_REGION > slot->npages)
+		return PG_LEVEL_4K;
+	for (unsigned long i = first; i < first + HOST_REGION; i++)
+		if (__atomic_load_n(&track_wanted[i], __ATOMIC_RELAXED))
+			return PG_LEVEL_4K;
+	return PG_LEVEL_2M;
+}
+
+int kvm_mmu_max_mapping_level(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, int limit)
+{
+	return min(limit, max_level(slot, gfn));
+}
+
+void kvm_mmu_hugepage_adjust(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	gfn_t below;
+
+	fault->huge_page_disallowed = fault->exec &&
+				      fault->nx_huge_page_workaround_enabled;
+	if (!fault->slot || is_error_noslot_pfn(fault->pfn) ||
+	    kvm_slot_dirty_track_enabled(fault->slot))
+		return;
+	fault->req_level = kvm_mmu_max_mapping_level(vcpu->kvm, fault->slot,
+						     fault->gfn, fault->max_level);
+	if (fault->req_level == PG_LEVEL_4K || fault->huge_page_disallowed)
+		return;
+	fault->goal_level = fault->req_level;
+	below = KVM_PAGES_PER_HPAGE(fault->goal_level) - 1;
+	if ((fault->gfn & below) != (fault->pfn & below))
+		unit_fail("use", "gfn %#llx: pfn %#llx is not in a huge page any more",
+			  (unsigned long long)fault->gfn,
+			  (unsigned long long)fault->pfn);
+	fault->pfn &= ~below;
+}
+
+void disallowed_hugepage_adjust(struct kvm_page_fault *fault, u64 spte, int level)
+{
+	if (level == PG_LEVEL_4K || level != fault->goal_level ||
+	    !is_shadow_present_pte(spte) || is_large_pte(spte) ||
+	    !spte_to_child_sp(spte)->nx_huge_page_disallowed)
+		return;
+	fault->pfn |= fault->gfn & (KVM_PAGES_PER_HPAGE(level) -
+				    KVM_PAGES_PER_HPAGE(level - 1));
+	fault->goal_level--;
+}
+
+void track_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
+	if (!list_empty(&sp->possible_nx_huge_page_link))
+		return;
+	kvm->stat.nx_lpage_splits++;
+	list_add_tail(&sp->possible_nx_huge_page_link,
+		      &kvm->arch.possible_nx_huge_pages);
+}
+
+void untrack_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
+	if (unit_mutants.nx_untracked || list_empty(&sp->possible_nx_huge_page_link))
+		return;
+	kvm->stat.nx_lpage_splits--;
+	list_del_init(&sp->possible_nx_huge_page_link);
+}
+
+int mmu_try_to_unsync_pages(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			    gfn_t gfn, bool can_unsync, bool prefetch)
+{
+	return __atomic_load_n(&track_wanted[gfn - HOST_GFN], __ATOMIC_RELAXED);
+}
+
+static u8 memory_type(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
+{
+	return 6 << VMX_EPT_MT_EPTE_SHIFT;	/* write-back */
+}
+
+/* Writes: the log, and those that must not happen. */
+
+void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			     gfn_t gfn)
+{
+	unsigned long i = gfn - HOST_GFN;
+
+	if (unit_mutants.log_untold && unit_now_and_then(4))
+		return;
+	if (slot && kvm_slot_dirty_track_enabled(slot))
+		__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
+				  __ATOMIC_SEQ_CST);
+}
+
+void unit_mmu_written(gfn_t gfn)
+{
+	__atomic_fetch_add(&writes[gfn - HOST_GFN], 1, __ATOMIC_RELEASE);
+}
+
+bool unit_mmu_tracked(gfn_t gfn)
+{
+	return __atomic_load_n(&track_done[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+}
+
+static struct kvm_memory_slot *the_slot(struct kvm *kvm)
+{
+	return __gfn_to_memslot(kvm_memslots(kvm), HOST_GFN);
+}
+
+void unit_mmu_track(struct kvm *kvm, gfn_t gfn)
+{
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	write_lock(&kvm->mmu_lock);
+	__atomic_store_n(&track_wanted[gfn - HOST_GFN], true, __ATOMIC_RELAXED);
+	if (kvm_tdp_mmu_write_protect_gfn(kvm, the_slot(kvm), gfn, PG_LEVEL_4K))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	__atomic_store_n(&track_done[gfn - HOST_GFN], true, __ATOMIC_RELEASE);
+}
+
+void unit_mmu_untrack(struct kvm *kvm, gfn_t gfn)
+{
+	__atomic_store_n(&track_done[gfn - HOST_GFN], false, __ATOMIC_RELEASE);
+	write_lock(&kvm->mmu_lock);
+	__atomic_store_n(&track_wanted[gfn - HOST_GFN], false, __ATOMIC_RELAXED);
+	write_unlock(&kvm->mmu_lock);
+}
+
+static bool logging;	/* slots_lock */
+
+/* The processors' own logs are with us, up to now. */
+static void collect(struct kvm *kvm)
+{
+	kvm_make_all_cpus_request(kvm, KVM_REQ_EXIT);
+}
+
+void unit_mmu_log_writes(struct kvm *kvm, bool on)
+{
+	struct kvm_memory_slot *slot;
+
+	for (unsigned long n = 0; on && n < LOG_WORDS; n++)
+		__atomic_store_n(&bitmap[n], 0, __ATOMIC_RELAXED);
+	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA,
+		      on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+	mutex_lock(&kvm->slots_lock);
+	slot = the_slot(kvm);
+	read_lock(&kvm->mmu_lock);
+	if (!on) {
+		kvm_tdp_mmu_zap_collapsible_sptes(kvm, slot);
+	} else if (kvm_x86_ops.cpu_dirty_log_size) {
+		kvm_tdp_mmu_clear_dirty_slot(kvm, slot);
+		kvm_tdp_mmu_wrprot_slot(kvm, slot, PG_LEVEL_2M);
+	} else {
+		kvm_tdp_mmu_wrprot_slot(kvm, slot, PG_LEVEL_4K);
+	}
+	read_unlock(&kvm->mmu_lock);
+	if (on) {
+		kvm_flush_remote_tlbs(kvm);
+		for (unsigned long i = 0; i < HOST_PAGES; i++)
+			writes_checked[i] = __atomic_load_n(&writes[i],
+							    __ATOMIC_ACQUIRE);
+	}
+	logging = on;
+	mutex_unlock(&kvm->slots_lock);
+}
+
+void unit_mmu_read_log(struct kvm *kvm)
+{
+	static unsigned long now[HOST_PAGES];
+	bool any = false;
+
+	mutex_lock(&kvm->slots_lock);
+	if (!logging)
+		goto out;
+	collect(kvm);
+	write_lock(&kvm->mmu_lock);
+	for (unsigned long n = 0; n < LOG_WORDS; n++) {
+		report[n] = __atomic_exchange_n(&bitmap[n], 0, __ATOMIC_SEQ_CST);
+		if (!report[n])
+			continue;
+		any = true;
+		kvm_tdp_mmu_clear_dirty_pt_masked(kvm, the_slot(kvm),
+						  HOST_GFN + n * 64, report[n],
+						  !kvm_x86_ops.cpu_dirty_log_size);
+	}
+	write_unlock(&kvm->mmu_lock);
+	if (any)
+		kvm_flush_remote_tlbs(kvm);
+
+	/* What was written up to now is in this report or will be in the next. */
+	for (unsigned long i = 0; i < HOST_PAGES; i++)
+		now[i] = __atomic_load_n(&writes[i], __ATOMIC_ACQUIRE);
+	collect(kvm);
+	for (unsigned long i = 0; i < HOST_PAGES; i++) {
+		if (now[i] != writes_checked[i] && !logged(report, i) &&
+		    !logged(bitmap, i))
+			unit_fail("log", "gfn %#lx was written to, and is in no log",
+				  HOST_GFN + i);
+		writes_checked[i] = now[i];
+	}
+out:
+	mutex_unlock(&kvm->slots_lock);
+}
+
+void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	bool shared = unit_now_and_then(2);
+
+	mutex_lock(&kvm->slots_lock);
+	if (shared)
+		read_lock(&kvm->mmu_lock);
+	else
+		write_lock(&kvm->mmu_lock);
+	kvm_tdp_mmu_try_split_huge_pages(kvm, the_slot(kvm), start, end,
+					 PG_LEVEL_4K, shared);
+	if (shared)
+		read_unlock(&kvm->mmu_lock);
+	else
+		write_unlock(&kvm->mmu_lock);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+/* Faults. */
+
+void *kvm_mmu_memory_cache_alloc(struct kvm_mmu_memory_cache *mc)
+{
+	if (!mc->nobjs)
+		unit_fail("cache", "a vCPU's memory cache is empty");
+	return mc->objects[--mc->nobjs];
+}
+
+void unit_mmu_topup(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu_memory_cache *t = &vcpu->arch.mmu_shadow_page_cache;
+	struct kvm_mmu_memory_cache *h = &vcpu->arch.mmu_page_header_cache;
+	u64 *table;
+
+	while (t->nobjs < PT64_ROOT_MAX_LEVEL) {
+		table = (u64 *)__get_free_page(GFP_KERNEL_ACCOUNT);
+		memset64(table, SHADOW_NONPRESENT_VALUE, SPTE_ENT_PER_PAGE);
+		t->objects[t->nobjs++] = table;
+	}
+	while (h->nobjs < PT64_ROOT_MAX_LEVEL)
+		h->objects[h->nobjs++] = kmem_cache_zalloc(mmu_page_header_cache,
+							   GFP_KERNEL_ACCOUNT);
+}
+
+void unit_mmu_drop_caches(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu_memory_cache *t = &vcpu->arch.mmu_shadow_page_cache;
+	struct kvm_mmu_memory_cache *h = &vcpu->arch.mmu_page_header_cache;
+
+	while (t->nobjs)
+		free_page((unsigned long)t->objects[--t->nobjs]);
+	while (h->nobjs)
+		kmem_cache_free(mmu_page_header_cache, h->objects[--h->nobjs]);
+}
+
+void unit_mmu_put_root(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+
+	read_lock(&kvm->mmu_lock);
+	kvm_tdp_mmu_put_root(kvm, root_to_sp(vcpu->arch.mmu->root.hpa));
+	read_unlock(&kvm->mmu_lock);
+	vcpu->arch.mmu->root.hpa = INVALID_PAGE;
+}
+
+/* Without mmu_lock: give back what was taken to notice an access or a write. */
+static bool fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	u64 *sptep, old, new;
+	bool fixed = false;
+	int level;
+
+	if (!fault->slot)
+		return false;
+	kvm_tdp_mmu_walk_lockless_begin();
+	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, fault->gfn, &old);
+	/* Of a root the role changes, but for its level. */
+	level = data_race((int)sptep_to_sp(sptep)->role.level);
+	if (!is_shadow_present_pte(old) || !is_last_spte(old, level))
+		goto out;
+	new = old;
+	if (!kvm_ad_enabled() && is_access_track_spte(old))
+		new = restore_acc_track_spte(new);
+	if (fault->write && is_mmu_writable_spte(old)) {
+		/* A huge page that is logged is split first. */
+		if (level > PG_LEVEL_4K &&
+		    kvm_slot_dirty_track_enabled(fault->slot))
+			goto out;
+		new |= PT_WRITABLE_MASK;
+	}
+	if (fault->write ? !is_writable_pte(new) : new == old)
+		goto out;
+	if (fault->exec && !is_executable_pte(new))
+		goto out;
+	fixed = new == old ||
+		__atomic_compare_exchange_n(sptep, &old, new, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	if (fixed && is_writable_pte(new) && !is_writable_pte(old))
+		mark_page_dirty_in_slot(vcpu->kvm, fault->slot, fault->gfn);
+out:
+	kvm_tdp_mmu_walk_lockless_end();
+	return fixed;
+}
+
+int kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct kvm_mmu_page *root;
+	int r = RET_PF_RETRY;
+
+	if (fault->slot && fault->present && fault->write &&
+	    __atomic_load_n(&track_wanted[fault->gfn - HOST_GFN], __ATOMIC_RELAXED))
+		return RET_PF_WRITE_PROTECTED;
+	if (fast_fault(vcpu, fault))
+		return RET_PF_SPURIOUS;
+	unit_mmu_topup(vcpu);
+
+	fault->mmu_seq = READ_ONCE(kvm->mmu_invalidate_seq);
+	smp_rmb();
+	if (!fault->slot) {
+		fault->pfn = KVM_PFN_NOSLOT;
+		fault->map_writable = false;
+	} else {
+		if (mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
+			return RET_PF_RETRY;
+		fault->pfn = host_gup(fault->gfn, fault->write,
+				      &fault->map_writable);
+		if (unit_now_and_then(8))
+			sched_yield();
+		if (mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
+			return RET_PF_RETRY;
+	}
+
+	read_lock(&kvm->mmu_lock);
+	root = root_to_sp(vcpu->arch.mmu->root.hpa);
+	if (!root->role.invalid &&
+	    !(fault->slot &&
+	      mmu_invalidate_retry_gfn(kvm, fault->mmu_seq, fault->gfn)))
+		r = kvm_tdp_mmu_map(vcpu, fault);
+	read_unlock(&kvm->mmu_lock);
+	return r;
+}
+
+int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err)
+{
+	int emulation = 0;
+	u8 level;
+
+	return kvm_mmu_do_page_fault(vcpu, gpa, err, false, &emulation, &level);
+}
+
+/* What KVM does of itself. */
+
+void unit_mmu_zap_all_fast(struct kvm *kvm)
+{
+	mutex_lock(&kvm->slots_lock);
+	write_lock(&kvm->mmu_lock);
+	kvm_tdp_mmu_invalidate_all_roots(kvm);
+	kvm_make_all_cpus_request(kvm, KVM_REQ_MMU_FREE_OBSOLETE_ROOTS);
+	write_unlock(&kvm->mmu_lock);
+	kvm_tdp_mmu_zap_invalidated_roots(kvm);
+	mutex_unlock(&kvm->slots_lock);
+}
+
+bool unit_mmu_recover_nx(struct kvm *kvm)
+{
+	struct kvm_mmu_page *sp;
+	bool zapped = false;
+	int idx;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	write_lock(&kvm->mmu_lock);
+	rcu_read_lock();
+	sp = list_first_entry_or_null(&kvm->arch.possible_nx_huge_pages,
+				      struct kvm_mmu_page,
+				      possible_nx_huge_page_link);
+	if (sp) {
+		zapped = kvm_tdp_mmu_zap_sp(kvm, sp);
+		if (zapped)
+			kvm_flush_remote_tlbs(kvm);
+		WARN_ON_ONCE(sp->nx_huge_page_disallowed);
+	}
+	rcu_read_unlock();
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+	return zapped;
+}
+
+void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear)
+{
+	struct kvm_gfn_range range = { .start = start, .end = end };
+	int idx = srcu_read_lock(&kvm->srcu);
+
+	range.slot = the_slot(kvm);
+	write_lock(&kvm->mmu_lock);
+	if (!clear)
+		kvm_tdp_mmu_test_age_gfn(kvm, &range);
+	else if (kvm_tdp_mmu_age_gfn_range(kvm, &range) && unit_now_and_then(2))
+		kvm_flush_remote_tlbs(kvm);
+	write_unlock(&kvm->mmu_lock);
+	srcu_read_unlock(&kvm->srcu, idx);
+}
+
+/* The VM's life. */
+
+static int notifier_register(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+
+	INIT_LIST_HEAD(&kvm->arch.possible_nx_huge_pages);
+	kvm->arch.shadow_mmio_value = shadow_mmio_value;
+	kvm_mmu_init_tdp_mmu(kvm);
+	return kvm_tdp_mmu_notifier_register(mn, mm);
+}
+
+struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
+{
+	struct kvm *kvm;
+
+	unit_format = format;
+	tdp_mmu_enabled = true;
+	kvm_x86_ops.get_mt_mask = memory_type;
+	kvm_x86_ops.cpu_dirty_log_size = format == UNIT_EPT_PML ? GUEST_PML : 0;
+	kvm_mmu_spte_module_init();
+	kvm_mmu_reset_all_pte_masks();
+	if (format != UNIT_NPT)
+		kvm_mmu_set_ept_masks(format != UNIT_EPT_NO_AD, true);
+	unit_notifier_register = notifier_register;
+	kvm = unit_vm_create(mm);
+	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+	return kvm;
+}
+
+static void count_table(u64 *table, int level, long *leafs, long *tables)
+{
+	for (int i = 0; i < SPTE_ENT_PER_PAGE; i++) {
+		u64 e = READ_ONCE(table[i]);
+
+		if (is_frozen_spte(e))
+			unit_fail("count", "a frozen entry in a table that is in use");
+		if (!is_shadow_present_pte(e))
+			continue;
+		if (is_last_spte(e, level)) {
+			leafs[level - 1]++;
+			continue;
+		}
+		++*tables;
+		count_table(spte_to_child_sp(e)->spt, level - 1, leafs, tables);
+	}
+}
+
+void unit_mmu_count(struct kvm *kvm)
+{
+	hpa_t seen[HOST_GUESTS];
+	long leafs[5] = {}, tables = 0;
+	int n = 0, i, k;
+
+	for (i = 0; i < kvm->nr_vcpus; i++) {
+		hpa_t root = kvm->vcpus[i]->arch.mmu->root.hpa;
+
+		for (k = 0; k < n && seen[k] != root; k++)
+			;
+		if (!VALID_PAGE(root) || k < n)
+			continue;
+		seen[n++] = root;
+		count_table(root_to_sp(root)->spt, root_to_sp(root)->role.level,
+			    leafs, &tables);
+	}
+	for (i = 0; i < KVM_NR_PAGE_SIZES; i++)
+		if (atomic64_read(&kvm->stat.pages[i]) != leafs[i])
+			unit_fail("count", "%ld mappings of level %d, counted as %ld",
+				  leafs[i], i + 1,
+				  (long)atomic64_read(&kvm->stat.pages[i]));
+	if (atomic64_read(&kvm->arch.tdp_mmu_pages) != tables ||
+	    table_pages != tables)
+		unit_fail("count", "%ld tables, counted as %ld and as %ld", tables,
+			  (long)atomic64_read(&kvm->arch.tdp_mmu_pages),
+			  table_pages);
+}
+
+static void last(struct kvm *kvm)
+{
+	write_lock(&kvm->mmu_lock);
+	kvm_tdp_mmu_zap_all(kvm);
+	write_unlock(&kvm->mmu_lock);
+	kvm_mmu_uninit_tdp_mmu(kvm);
+	unit_mmu_count(kvm);
+	if (!list_empty(&kvm->arch.possible_nx_huge_pages) ||
+	    kvm->stat.nx_lpage_splits)
+		unit_fail("count", "%llu tables are still to be recovered",
+			  (unsigned long long)kvm->stat.nx_lpage_splits);
+	if (unit_tables_live())
+		unit_fail("leak", "%ld page tables were never freed",
+			  unit_tables_live());
+}
+
+void unit_mmu_vm_destroy(struct kvm *kvm)
+{
+	unit_vm_destroy(kvm, last);
+}

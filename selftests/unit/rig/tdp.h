@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A VM whose guests' memory the TDP MMU maps, as mmu.c and kvm_main.c have it. */
+#ifndef _UNIT_TDP_H
+#define _UNIT_TDP_H
+
+#include <linux/kvm_host.h>
+#include "rig/host.h"
+
+enum unit_format {
+	UNIT_NPT,
+	UNIT_EPT,		/* with A/D bits, writes logged by permission */
+	UNIT_EPT_PML,		/* with A/D bits, and a log that processors keep */
+	UNIT_EPT_NO_AD,
+	UNIT_FORMATS,
+};
+extern enum unit_format unit_format;
+
+struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format);
+/* Fails if anything is still counted, or was counted wrong. */
+void unit_mmu_vm_destroy(struct kvm *kvm);
+/* Nobody is at work: is everything counted that is there? */
+void unit_mmu_count(struct kvm *kvm);
+
+/* A guest's memory caches, and its roots. */
+void unit_mmu_topup(struct kvm_vcpu *vcpu);
+void unit_mmu_drop_caches(struct kvm_vcpu *vcpu);
+void unit_mmu_put_root(struct kvm_vcpu *vcpu);
+int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err);
+
+/* What KVM's ioctls and its own threads do, with the locks that they hold. */
+void unit_mmu_zap_all_fast(struct kvm *kvm);
+bool unit_mmu_recover_nx(struct kvm *kvm);
+void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear);
+void unit_mmu_log_writes(struct kvm *kvm, bool on);
+/* Read the log and begin another; checks that no write is missing. */
+void unit_mmu_read_log(struct kvm *kvm);
+void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end);
+/* No write to a page gets through between these two. */
+void unit_mmu_track(struct kvm *kvm, gfn_t gfn);
+void unit_mmu_untrack(struct kvm *kvm, gfn_t gfn);
+bool unit_mmu_tracked(gfn_t gfn);
+/* A guest has written. */
+void unit_mmu_written(gfn_t gfn);
+
+extern int nx_huge_pages;
+
+#endif

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mutants of the TDP MMU: the linker leads some of its files' calls of each other
+ * through here (--wrap), as in rig/mutants.c. What is under them (exchanges, flushes,
+ * counts) goes wrong in rig/tdp.c.
+ */
+#include "mmu.h"
+#include "mmu_internal.h"
+#include "pass.h"
+#include "tables.h"
+#include "walk.h"
+#include "tdp_mmu.h"
+
+void __real_tdp_pass_open(struct tdp_pass *p);
+void __real_tdp_walk_next(struct tdp_walk *w);
+void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+
+void __wrap_tdp_pass_open(struct tdp_pass *p);
+void __wrap_tdp_walk_next(struct tdp_walk *w);
+void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+
+void __wrap_tdp_pass_open(struct tdp_pass *p)
+{
+	if (!unit_mutants.unsettled_unseen)
+		__real_tdp_pass_open(p);
+}
+
+void __wrap_tdp_walk_next(struct tdp_walk *w)
+{
+	__real_tdp_walk_next(w);
+	if (unit_mutants.walk_skips && w->sptep && unit_now_and_then(64))
+		__real_tdp_walk_next(w);
+}
+
+void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	if (!unit_mutants.table_uncounted || !unit_now_and_then(4))
+		__real_tdp_table_linked(kvm, sp);
+}
+
+bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
+{
+	return !unit_mutants.retry_never &&
+	       __real_kvm_tdp_mmu_retry_gfn(kvm, seq, gfn);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* dup: the bits of an EPT entry (Intel SDM volume 3, "The Extended Page Table Mechanism") */
+#ifndef _UNIT_SHIM_ASM_VMX_H
+#define _UNIT_SHIM_ASM_VMX_H
+
+#define VMX_EPT_READABLE_MASK		BIT_ULL(0)
+#define VMX_EPT_WRITABLE_MASK		BIT_ULL(1)
+#define VMX_EPT_EXECUTABLE_MASK		BIT_ULL(2)
+#define VMX_EPT_RWX_MASK		7ULL
+#define VMX_EPT_MT_EPTE_SHIFT		3
+#define VMX_EPT_MT_MASK			(7ULL << VMX_EPT_MT_EPTE_SHIFT)
+#define VMX_EPT_IPAT_BIT		BIT_ULL(6)
+#define VMX_EPT_ACCESS_BIT		BIT_ULL(8)
+#define VMX_EPT_DIRTY_BIT		BIT_ULL(9)
+#define VMX_EPT_SUPPRESS_VE_BIT		BIT_ULL(63)
+#define VMX_EPT_MISCONFIG_WX_VALUE	(VMX_EPT_WRITABLE_MASK | VMX_EPT_EXECUTABLE_MASK)
+
+#endif

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Races over page tables, in every format that processors have for them. */
+#include <stdlib.h>
+#include "mmu_race.h"
+#include "rig/kvm.h"
+#include "rig/mem.h"
+#include "together.h"
+
+void kvm_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end);
+
+static struct mmu_race setup;
+static struct mmu_race_result total;
+static struct mm_struct *mm;
+static struct kvm *kvm;
+static struct guest *guests[HOST_GUESTS];
+static bool slots_wanted;
+
+/* KVM changes memslots between invalidations, and so needs a moment without. */
+static void let_slots_change(void)
+{
+	while (__atomic_load_n(&slots_wanted, __ATOMIC_RELAXED) && !stopped())
+		unit_relax();
+}
+
+/* At the ends of tables and of words of the log, and next to each other. */
+static gfn_t hot_gfn(uint64_t *rnd)
+{
+	static const u16 hot[] = { 0, 1, 2, 3, 62, 63, 64, 255, 510, 511 };
+	u64 r = unit_rand(rnd);
+
+	if (setup.narrow)
+		return HOST_GFN + HOST_REGION + hot[r % 4];
+	if (r % 64 == 0)
+		return HOST_GFN + (r >> 8) % HOST_PAGES;
+	if (r % 16 == 1)
+		return HOST_GFN + HOST_PAGES - 1 - (r >> 8) % 3;
+	return HOST_GFN + (r >> 8) % HOST_REGIONS * HOST_REGION +
+	       hot[(r >> 16) % ARRAY_SIZE(hot)];
+}
+
+static void hot_range(uint64_t *rnd, gfn_t *start, gfn_t *end)
+{
+	gfn_t last = HOST_GFN + HOST_PAGES;
+	u64 r = unit_rand(rnd) % 16;
+
+	*start = hot_gfn(rnd);
+	*end = *start + 1 + unit_rand(rnd) % 4;
+	if (!setup.narrow && r == 0) {
+		*start = HOST_GFN;
+		*end = last;
+	} else if (!setup.narrow && r < 3) {
+		*start &= -HOST_REGION;
+		*end = *start + HOST_REGION;
+	}
+	*end = min(*end, last);
+}
+
+static gfn_t guest_gfn(struct guest *g)
+{
+	return unit_rand(&g->rnd) % 256 ? hot_gfn(&g->rnd) : HOST_GFN - 1;
+}
+
+static void guest_main(void *arg)
+{
+	struct guest *g = arg;
+
+	while (!stopped())
+		guest_run(g, 200, guest_gfn);
+	add(&total.accesses, g->accesses);
+	add(&total.faults, g->faults);
+	add(&total.flushes, g->flushes);
+	add(&total.emulated, g->emulated);
+}
+
+static void unmapper(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		let_slots_change();
+		hot_range(&rnd, &start, &end);
+		host_unmap(start, end, unit_rand(&rnd) % 4);
+		jitter(&rnd);
+		add(&total.unmaps, 1);
+	}
+}
+
+/* Leaves so many ranges open at a time that they are not known one by one. */
+static void stormer(void *arg)
+{
+	enum { N = 40 };
+	gfn_t start[N], end[N];
+	uint64_t rnd = my_seed();
+
+	while (!stopped()) {
+		for (int i = 0; i < N; i++) {
+			hot_range(&rnd, &start[i], &end[i]);
+			host_unmap_begin(start[i], end[i]);
+		}
+		jitter(&rnd);
+		for (int i = 0; i < N; i++)
+			host_unmap_end(start[i], end[i]);
+		unit_relax();
+		add(&total.unmaps, N);
+	}
+}
+
+static void cleaner(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		let_slots_change();
+		hot_range(&rnd, &start, &end);
+		host_clean(start, end);
+		jitter(&rnd);
+		add(&total.cleans, 1);
+	}
+}
+
+static void gfn_zapper(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		hot_range(&rnd, &start, &end);
+		kvm_zap_gfn_range(kvm, start, end);
+		jitter(&rnd);
+		add(&total.gfn_zaps, 1);
+	}
+}
+
+static void root_zapper(void *arg)
+{
+	while (!stopped()) {
+		unit_mmu_zap_all_fast(kvm);
+		unit_relax();
+		add(&total.root_zaps, 1);
+	}
+}
+
+static void ager(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		hot_range(&rnd, &start, &end);
+		if (unit_rand(&rnd) % 4 == 0)
+			unit_mmu_age(kvm, start, end, unit_rand(&rnd) % 2);
+		else
+			host_young(start, unit_rand(&rnd) % 4, unit_rand(&rnd) % 2);
+		jitter(&rnd);
+		add(&total.ages, 1);
+	}
+}
+
+static void logger(void *arg)
+{
+	uint64_t rnd = my_seed();
+
+	while (!stopped()) {
+		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
+		unit_mmu_log_writes(kvm, true);
+		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
+		for (int n = unit_rand(&rnd) % 20; n-- && !stopped(); ) {
+			unit_mmu_read_log(kvm);
+			jitter(&rnd);
+			add(&total.logs, 1);
+		}
+		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
+		unit_mmu_log_writes(kvm, false);
+		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
+		unit_relax();
+	}
+}
+
+static void tracker(void *arg)
+{
+	uint64_t rnd = my_seed();
+
+	while (!stopped()) {
+		gfn_t gfn = HOST_GFN + HOST_REGION + 2;
+
+		unit_mmu_track(kvm, gfn);
+		unit_relax();
+		unit_mmu_untrack(kvm, gfn);
+		jitter(&rnd);
+		add(&total.tracks, 1);
+	}
+}
+
+static void recoverer(void *arg)
+{
+	while (!stopped()) {
+		add(&total.recoveries, unit_mmu_recover_nx(kvm));
+		unit_relax();
+	}
+}
+
+static void splitter(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		hot_range(&rnd, &start, &end);
+		unit_mmu_split(kvm, start & -HOST_REGION, end);
+		unit_relax();
+		add(&total.splits, 1);
+	}
+}
+
+static void start_all(struct unit_thread **t, int *n, int count,
+		      const char *comm, void (*fn)(void *arg))
+{
+	while (count--)
+		t[(*n)++] = unit_thread_start(comm, mm, fn, NULL);
+}
+
+void mmu_race_run(const struct mmu_race *race, struct mmu_race_result *result)
+{
+	struct unit_thread *t[40];
+	int n = 0, i;
+
+	setup = *race;
+	mm = unit_mm_create();
+	current->mm = mm;
+	host_begin(mm);
+	nx_huge_pages = setup.nx;
+	kvm = unit_mmu_vm_create(mm, setup.format);
+	for (i = 0; i < setup.guests; i++)
+		guests[i] = guest_create(kvm);
+	for (i = 0; i < setup.guests; i++)
+		t[n++] = unit_thread_start("guest", mm, guest_main, guests[i]);
+	start_all(t, &n, setup.unmappers, "unmapper",
+		  setup.storm ? stormer : unmapper);
+	start_all(t, &n, setup.cleaners, "cleaner", cleaner);
+	start_all(t, &n, setup.gfn_zappers, "zapper", gfn_zapper);
+	start_all(t, &n, setup.root_zappers, "roots", root_zapper);
+	start_all(t, &n, setup.agers, "ager", ager);
+	start_all(t, &n, setup.loggers, "logger", logger);
+	start_all(t, &n, setup.trackers, "tracker", tracker);
+	start_all(t, &n, setup.recoverers, "recoverer", recoverer);
+	start_all(t, &n, setup.splitters, "splitter", splitter);
+	sleep_ms(setup.ms);
+	stop_all();
+	while (n--)
+		unit_thread_join(t[n]);
+
+	/* The dust has settled: everything works, and is counted. */
+	unit_mmu_zap_all_fast(kvm);
+	for (i = 0; i < setup.guests; i++)
+		for (gfn_t gfn = HOST_GFN; gfn < HOST_GFN + HOST_PAGES; gfn += 61)
+			EXPECT(guest_access(guests[i], gfn, gfn % 2, false));
+	unit_mmu_count(kvm);
+	for (i = 0; i < setup.guests; i++)
+		guest_destroy(guests[i]);
+	unit_mmu_vm_destroy(kvm);
+	host_end();
+	unit_mm_destroy(mm);
+	current->mm = NULL;
+	if (result)
+		*result = total;
+	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu\n",
+		 total.accesses, total.faults, total.flushes, total.emulated,
+		 total.unmaps, total.cleans, total.gfn_zaps, total.root_zaps,
+		 total.ages, total.logs, total.tracks, total.recoveries,
+		 total.splits);
+}
+
+/* One race in every format. */
+#define TEST_FORMATS(func, title)						\
+	static void func(enum unit_format format);				\
+	TEST(func##_npt, "mmu: " title " (NPT)") { func(UNIT_NPT); }		\
+	TEST(func##_ept, "mmu: " title " (EPT)") { func(UNIT_EPT); }		\
+	TEST(func##_pml, "mmu: " title " (EPT, PML)") { func(UNIT_EPT_PML); }	\
+	TEST(func##_no_ad, "mmu: " title " (EPT without A/D)")			\
+	{									\
+		func(UNIT_EPT_NO_AD);						\
+	}									\
+	static void func(enum unit_format format)
+
+TEST_FORMATS(mmu_unmap, "faults against unmaps of the same pages, many at once")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 2,
+					 .unmappers = 4, .narrow = true,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.unmaps > 20 && r.faults > 20);
+}
+
+TEST_FORMATS(mmu_pages, "faults against unmaps and write-back, huge pages and small ones")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 2,
+					 .unmappers = 2, .cleaners = 1,
+					 .gfn_zappers = 1, .splitters = 1,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.unmaps && r.cleans && r.gfn_zaps);
+}
+
+TEST(mmu_storm, "mmu: more unmaps in flight than are known one by one")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 4, .storm = true,
+					 .gfn_zappers = 1, .narrow = true,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.unmaps && r.faults > 20);
+}
+
+TEST_FORMATS(mmu_log, "no write is missing in the log")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 3,
+					 .unmappers = 1, .agers = 1, .loggers = 1,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.logs);
+}
+
+TEST_FORMATS(mmu_age, "ageing against faults and unmaps")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 2,
+					 .unmappers = 2, .cleaners = 1, .agers = 2,
+					 .narrow = true, .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.unmaps && r.ages);
+}
+
+TEST_FORMATS(mmu_roots, "trees go and come")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 2,
+					 .unmappers = 1, .gfn_zappers = 1,
+					 .root_zappers = 1, .agers = 1,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.root_zaps);
+}
+
+TEST_FORMATS(mmu_track, "a page that is tracked is not written to")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 3,
+					 .unmappers = 1, .trackers = 1,
+					 .narrow = true, .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.tracks);
+}
+
+TEST_FORMATS(mmu_nx, "tables of executable pages are recovered")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 2,
+					 .unmappers = 1, .recoverers = 1,
+					 .root_zappers = 1, .nx = true,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.recoveries);
+}
+
+TEST_FORMATS(mmu_all, "everything at once")
+{
+	struct mmu_race_result r;
+
+	mmu_race_run(&(struct mmu_race){ .format = format, .guests = 3,
+					 .unmappers = 2, .cleaners = 1,
+					 .gfn_zappers = 1, .root_zappers = 1,
+					 .agers = 1, .loggers = 1, .trackers = 1,
+					 .recoverers = 1, .splitters = 1, .nx = true,
+					 .ms = unit_race_ms }, &r);
+	EXPECT(r.accesses > 20 && r.unmaps && r.cleans && r.gfn_zaps && r.root_zaps);
+}

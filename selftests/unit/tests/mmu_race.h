@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest's processors, and everything that can happen to its page tables meanwhile.
+ * What goes wrong is found by the processors, who use what they find in the tables;
+ * by the host, whose pages go; and by counts at the end.
+ */
+#ifndef _UNIT_MMU_RACE_H
+#define _UNIT_MMU_RACE_H
+
+#include "rig/guest.h"
+#include "rig/tap.h"
+
+struct mmu_race {
+	enum unit_format format;
+	/* How many of each. */
+	int guests, unmappers, cleaners, gfn_zappers, root_zappers, agers;
+	int loggers, trackers, recoverers, splitters;
+	bool nx;			/* no huge page is executable */
+	bool narrow;			/* all want the same few pages */
+	bool storm;			/* more unmaps in flight than are listed */
+	unsigned int ms;
+};
+
+struct mmu_race_result {
+	unsigned long accesses, faults, flushes, emulated;
+	unsigned long unmaps, cleans, gfn_zaps, root_zaps, ages, logs, tracks;
+	unsigned long recoveries, splits;
+};
+
+void mmu_race_run(const struct mmu_race *race, struct mmu_race_result *result);
+
+#endif

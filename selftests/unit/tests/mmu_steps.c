@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Page tables step by step: what a guest comes back for, and what it does not. */
+#include "mmu_race.h"
+#include "rig/kvm.h"
+#include "rig/mem.h"
+
+#define GFN	(HOST_GFN + HOST_REGION)
+
+static struct mm_struct *mm;
+static struct kvm *kvm;
+static struct guest *g;
+
+static void begin(enum unit_format format, enum host_how huge)
+{
+	mm = unit_mm_create();
+	current->mm = mm;
+	host_policy.huge = huge;
+	host_policy.shared = HOST_NEVER;
+	host_begin(mm);
+	kvm = unit_mmu_vm_create(mm, format);
+	g = guest_create(kvm);
+}
+
+static void end(void)
+{
+	unit_mmu_count(kvm);
+	guest_destroy(g);
+	unit_mmu_vm_destroy(kvm);
+	host_end();
+	unit_mm_destroy(mm);
+	current->mm = NULL;
+}
+
+/* Faults that it takes to access @nr pages. */
+static unsigned long faults(gfn_t gfn, int nr, bool write)
+{
+	unsigned long before = g->faults;
+
+	while (nr--)
+		EXPECT(guest_access(g, gfn++, write, false));
+	return g->faults - before;
+}
+
+static long mapped(int level)
+{
+	return atomic64_read(&kvm->stat.pages[level - 1]);
+}
+
+static void populate(gfn_t gfn, int nr)
+{
+	bool writable;
+
+	while (nr--)
+		host_gup(gfn++, true, &writable);
+}
+
+TEST(mmu_step_around, "mmu: what the host has is mapped with its neighbour")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	populate(GFN, 64);
+	EXPECT_EQ(faults(GFN + 5, 1, false), 1);
+	EXPECT_EQ(faults(GFN, 16, true), 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 16);
+	EXPECT_EQ(faults(GFN + 16, 48, true), 3);
+	end();
+}
+
+TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its neighbour")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	populate(GFN, 2);
+	EXPECT_EQ(faults(GFN, 1, false), 1);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 2);
+	unit_mmu_log_writes(kvm, true);
+	populate(GFN + 16, 16);
+	EXPECT_EQ(faults(GFN + 16, 16, true), 16);
+	end();
+}
+
+TEST(mmu_step_huge, "mmu: a huge page takes one fault, and is back in place after logging")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	EXPECT_EQ(faults(GFN, 512, true), 1);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+	unit_mmu_log_writes(kvm, true);
+	EXPECT_EQ(faults(GFN, 4, true), 4);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 0);
+	unit_mmu_read_log(kvm);
+	unit_mmu_log_writes(kvm, false);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+	EXPECT_EQ(faults(GFN, 512, true), 0);
+	end();
+}
+
+TEST(mmu_step_cow, "mmu: a write that breaks copy-on-write is one fault")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	host_policy.shared = HOST_ALWAYS;
+	EXPECT_EQ(faults(GFN, 1, false), 1);
+	/* Whoever is wanted meanwhile goes: need_resched() comes by chance. */
+	for (gfn_t gfn = GFN, once = 0; ; gfn++) {
+		EXPECT(gfn < GFN + 64);
+		if (faults(gfn, 1, true) == 1 && ++once == 16)
+			break;
+	}
+	end();
+}
+
+static void split_without(unsigned long nth)
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	EXPECT_EQ(faults(GFN + HOST_REGION, 1, true), 1);
+	unit_alloc_fail_nth(nth);
+	unit_mmu_split(kvm, HOST_GFN, HOST_GFN + HOST_PAGES);
+	unit_alloc_fail_nth(0);
+	unit_mmu_count(kvm);
+	EXPECT_EQ(faults(GFN, 1024, true), 0);
+	end();
+}
+
+TEST(mmu_step_split_nomem, "mmu: splitting stops without memory, and nothing is lost")
+{
+	/* Tables and their headers: the first is for the first huge page. */
+	for (unsigned long nth = 1; nth < 8; nth++)
+		split_without(nth);
+}
+
+TEST(mmu_step_split, "mmu: split pages are accessed without a fault")
+{
+	begin(UNIT_EPT_NO_AD, HOST_ALWAYS);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	unit_mmu_split(kvm, GFN, GFN + HOST_REGION);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 512);
+	kvm_flush_remote_tlbs(kvm);
+	EXPECT_EQ(faults(GFN, 512, true), 0);
+	end();
+}
+
+TEST(mmu_step_unmap, "mmu: an unmap takes what it covers and nothing else")
+{
+	begin(UNIT_EPT, HOST_NEVER);
+	populate(GFN, 16);
+	EXPECT_EQ(faults(GFN, 16, true), 1);
+	host_unmap(GFN + 3, GFN + 5, true);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 14);
+	EXPECT_EQ(faults(GFN, 3, true), 0);
+	EXPECT_EQ(faults(GFN + 5, 11, true), 0);
+	end();
+}
+
+TEST(mmu_step_age, "mmu: an access is told once, and a write is not forgotten with it")
+{
+	for (int format = 0; format < UNIT_FORMATS; format++) {
+		begin(format, HOST_NEVER);
+		EXPECT_EQ(faults(GFN, 1, true), 1);
+		EXPECT(host_young(GFN, false, false));
+		EXPECT(host_young(GFN, true, true));
+		EXPECT(!host_young(GFN, false, false));
+		EXPECT(!host_young(GFN, true, false));
+		EXPECT(guest_access(g, GFN, false, false));
+		EXPECT(host_young(GFN, false, false));
+		end();
+	}
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Planted bugs in the TDP MMU and under it. Each has the races run until they find it;
+ * a second of them is enough as a rule, and ten are allowed.
+ */
+#include "mmu_race.h"
+
+/* Long enough for the bug to bite: it ends the test when it does. */
+#define PLANTED_MS	10000
+
+static void everything(void)
+{
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 3,
+					 .cleaners = 1, .gfn_zappers = 1,
+					 .root_zappers = 1, .agers = 1, .loggers = 1,
+					 .recoverers = 1, .splitters = 1, .nx = true,
+					 .ms = PLANTED_MS }, NULL);
+}
+
+static void unmaps(void)
+{
+	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
+					 .unmappers = 5, .narrow = true,
+					 .ms = PLANTED_MS }, NULL);
+}
+
+/* Little enough to be counted at the end. */
+static void counts(void)
+{
+	mmu_race_run(&(struct mmu_race){ .guests = 2, .unmappers = 1,
+					 .root_zappers = 1, .ms = unit_race_ms }, NULL);
+}
+
+PLANTED(p_flush_lost, "mmu: TLB flushes that are left out now and then",
+	"after the page has gone|data race|reads a table that was freed")
+{
+	unit_mutants.flush_lost = true;
+	unmaps();
+}
+
+PLANTED(p_unsettled, "mmu: an unmap that finds nothing, and does not wait for who took it",
+	"after the page has gone|data race|was never told dirty")
+{
+	unit_mutants.unsettled_unseen = true;
+	unmaps();
+}
+
+PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
+	"after the page has gone|after it has gone|not in a huge page any more|data race|KVM_BUG_ON")
+{
+	unit_mutants.retry_never = true;
+	unmaps();
+}
+
+PLANTED(p_spte_stored, "mmu: entries that are stored, not exchanged",
+	"unit: use: |unit: count: |unit: dirty: |unit: log: |unit: WARN: |unit: table: |unit: leak: |Sanitizer")
+{
+	unit_mutants.spte_stored = true;
+	everything();
+}
+
+PLANTED(p_rcu_early, "mmu: tables that are freed before the grace period",
+	"Sanitizer|unit: table: ")
+{
+	unit_mutants.rcu_early = true;
+	everything();
+}
+
+PLANTED(p_walk_skips, "mmu: walks that pass over an entry now and then",
+	"after the page has gone|after it has gone|was never told dirty|data race|unit: count: |unit: log: |not in a huge page any more|KVM_BUG_ON")
+{
+	unit_mutants.walk_skips = true;
+	unmaps();
+}
+
+PLANTED(p_stats, "mmu: mappings that go and are not counted", "mappings of level")
+{
+	unit_mutants.stats_dropped = true;
+	counts();
+}
+
+PLANTED(p_table_uncounted, "mmu: tables that come and are not counted",
+	"tables, counted as|tdp_mmu_pages")
+{
+	unit_mutants.table_uncounted = true;
+	counts();
+}
+
+PLANTED(p_nx_untracked, "mmu: tables that go and stay on the list of those to recover",
+	"are still to be recovered|Sanitizer|unit: WARN: |unit: table: ")
+{
+	unit_mutants.nx_untracked = true;
+	mmu_race_run(&(struct mmu_race){ .guests = 2, .unmappers = 1,
+					 .root_zappers = 1, .nx = true,
+					 .ms = unit_race_ms }, NULL);
+}
+
+PLANTED(p_dirty_untold, "mmu: pages that are not told dirty", "was never told dirty")
+{
+	unit_mutants.dirty_untold = true;
+	unmaps();
+}
+
+PLANTED(p_log_untold, "mmu: writes that are not logged", "is in no log")
+{
+	unit_mutants.log_untold = true;
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .loggers = 1,
+					 .ms = PLANTED_MS }, NULL);
+}
