@@ -50,7 +50,8 @@ FIXTURE_SETUP(attr)
 	xvm_slot(&self->vm, 0, 0, 0, self->mem.size, self->mem.map);
 	xvm_slot(&self->vm, 1, KVM_MEM_READONLY, RO_GPA, XVM_PAGE, self->ro);
 	xvm_slot(&self->vm, 2, 0, GONE_GPA, XVM_PAGE, self->gone);
-	ASSERT_EQ(0, munmap(self->gone, XVM_PAGE));
+	/* Kept from being given out again. */
+	ASSERT_EQ(0, mprotect(self->gone, XVM_PAGE, PROT_NONE));
 	xvm_add_cpu(&self->vm, 0);
 	ASSERT_EQ(0, xvm_shinfo_gfn(&self->vm, SHINFO_PAGE));
 	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,

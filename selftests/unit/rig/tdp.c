@@ -331,6 +331,12 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on)
 	mutex_unlock(&kvm->slots_lock);
 }
 
+/*
+ * Faults without mmu_lock. As in the base, one makes the entry writable first and logs
+ * the page then, before its vCPU goes on; another vCPU may write in between.
+ */
+static int fast_faults;
+
 void unit_mmu_read_log(struct kvm *kvm)
 {
 	static unsigned long now[HOST_PAGES];
@@ -357,6 +363,8 @@ void unit_mmu_read_log(struct kvm *kvm)
 	/* What was written up to now is in this report or will be in the next. */
 	for (unsigned long i = 0; i < HOST_PAGES; i++)
 		now[i] = __atomic_load_n(&writes[i], __ATOMIC_ACQUIRE);
+	while (__atomic_load_n(&fast_faults, __ATOMIC_SEQ_CST))
+		unit_relax();
 	collect(kvm);
 	for (unsigned long i = 0; i < HOST_PAGES; i++) {
 		if (now[i] != writes_checked[i] && !logged(report, i) &&
@@ -434,7 +442,7 @@ void unit_mmu_put_root(struct kvm_vcpu *vcpu)
 }
 
 /* Without mmu_lock: give back what was taken to notice an access or a write. */
-static bool fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+static bool __fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
 	u64 *sptep, old, new;
 	bool fixed = false;
@@ -469,6 +477,16 @@ static bool fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 		mark_page_dirty_in_slot(vcpu->kvm, fault->slot, fault->gfn);
 out:
 	kvm_tdp_mmu_walk_lockless_end();
+	return fixed;
+}
+
+static bool fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	bool fixed;
+
+	__atomic_fetch_add(&fast_faults, 1, __ATOMIC_SEQ_CST);
+	fixed = __fast_fault(vcpu, fault);
+	__atomic_fetch_sub(&fast_faults, 1, __ATOMIC_SEQ_CST);
 	return fixed;
 }
 
