@@ -15,6 +15,35 @@
 #include "tdp_mmu.h"
 #include "walk.h"
 
+/* Take permissions away from the leafs of a range. Return: whether there were any. */
+static bool tdp_clear_leafs(struct kvm *kvm, int as_id, gfn_t start, gfn_t end,
+			    int min_level, u64 bits, bool shared)
+{
+	struct kvm_mmu_page *root;
+	bool changed = false;
+	struct tdp_pass p;
+
+	tdp_for_each_root(kvm, root, as_id, TDP_VALID) {
+		struct tdp_walk w = {};
+
+		tdp_pass_begin(&p, kvm, shared);
+		p.may_yield = shared;
+
+		tdp_for_each_spte(&w, &p, root, start, end, min_level) {
+			if (tdp_walk_break(&w))
+				continue;
+
+			while (tdp_walk_at_leaf(&w) && (w.spte & bits))
+				if (tdp_walk_try_set(&w, w.spte & ~bits))
+					changed = true;
+		}
+
+		tdp_pass_end(&p);
+	}
+
+	return changed;
+}
+
 /**
  * kvm_tdp_mmu_wrprot_slot - take away write permission in a memslot
  * @kvm: the VM
@@ -28,30 +57,9 @@
 bool kvm_tdp_mmu_wrprot_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			     int min_level)
 {
-	gfn_t end = slot->base_gfn + slot->npages;
-	struct kvm_mmu_page *root;
-	bool changed = false;
-	struct tdp_pass p;
-
-	tdp_for_each_root(kvm, root, slot->as_id, TDP_VALID) {
-		struct tdp_walk w = {};
-
-		tdp_pass_begin(&p, kvm, TDP_SHARED);
-		p.may_yield = true;
-
-		tdp_for_each_spte(&w, &p, root, slot->base_gfn, end, min_level) {
-			if (tdp_walk_break(&w))
-				continue;
-
-			while (tdp_walk_at_leaf(&w) && is_writable_pte(w.spte))
-				if (tdp_walk_try_set(&w, w.spte & ~PT_WRITABLE_MASK))
-					changed = true;
-		}
-
-		tdp_pass_end(&p);
-	}
-
-	return changed;
+	return tdp_clear_leafs(kvm, slot->as_id, slot->base_gfn,
+			       slot->base_gfn + slot->npages, min_level,
+			       PT_WRITABLE_MASK, TDP_SHARED);
 }
 
 /* The bit that says, in the leafs of a tree, that a page was written to. */
@@ -156,23 +164,7 @@ void kvm_tdp_mmu_clear_dirty_pt_masked(struct kvm *kvm,
 bool kvm_tdp_mmu_write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot,
 				   gfn_t gfn, int min_level)
 {
-	u64 bits = PT_WRITABLE_MASK | shadow_mmu_writable_mask;
-	struct kvm_mmu_page *root;
-	bool changed = false;
-	struct tdp_pass p;
-
-	tdp_for_each_root(kvm, root, slot->as_id, TDP_VALID) {
-		struct tdp_walk w = {};
-
-		tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
-
-		tdp_for_each_spte(&w, &p, root, gfn, gfn + 1, min_level)
-			while (tdp_walk_at_leaf(&w) && (w.spte & bits))
-				if (tdp_walk_try_set(&w, w.spte & ~bits))
-					changed = true;
-
-		tdp_pass_end(&p);
-	}
-
-	return changed;
+	return tdp_clear_leafs(kvm, slot->as_id, gfn, gfn + 1, min_level,
+			       PT_WRITABLE_MASK | shadow_mmu_writable_mask,
+			       TDP_EXCLUSIVE);
 }
