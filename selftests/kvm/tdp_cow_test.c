@@ -42,8 +42,7 @@ FIXTURE_SETUP(cow)
 	xvm_slot(&self->vm, 1, 0, GPA, NPAGES * XVM_PAGE, self->mem);
 	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
 		       self->low.map + VISITOR * XVM_PAGE);
-	for (i = 0; i < VISITOR_PAGES; i++)
-		visitor_read(&self->v, (VISITOR + i) * XVM_PAGE);
+	visitor_settle(&self->v);
 }
 
 FIXTURE_TEARDOWN(cow)

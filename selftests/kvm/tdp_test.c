@@ -105,9 +105,7 @@ FIXTURE_SETUP(tdp)
 	xvm_slot(&self->vm, 1, 0, GPA, NPAGES * XVM_PAGE, self->mem);
 	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
 		       self->low.map + VISITOR * XVM_PAGE);
-	/* Its own pages cost nothing from here on. */
-	for (i = 0; i < VISITOR_PAGES; i++)
-		visitor_read(&self->v, (VISITOR + i) * XVM_PAGE);
+	visitor_settle(&self->v);
 }
 
 FIXTURE_TEARDOWN(tdp)

@@ -41,8 +41,6 @@ FIXTURE(zap) {
 
 FIXTURE_SETUP(zap)
 {
-	unsigned int i;
-
 	self->probe = probe_open();
 	self->window = probe_open();
 	xvm_mem_create(&self->low, LOW_PAGES);
@@ -58,8 +56,7 @@ FIXTURE_SETUP(zap)
 	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
 		       self->low.map + VISITOR * XVM_PAGE);
 	/* Its own pages, and the tables of all slots, are there from here on. */
-	for (i = 0; i < VISITOR_PAGES; i++)
-		visitor_read(&self->v, (VISITOR + i) * XVM_PAGE);
+	visitor_settle(&self->v);
 	visitor_write(&self->v, FIRST_GPA, 3);
 	visitor_write(&self->v, BETWEEN_GPA, 3);
 	visitor_write(&self->v, LAST_GPA, 3);
@@ -150,6 +147,7 @@ TEST_F_TIMEOUT(zap, guest_waits_in_the_range, SECONDS)
 struct writer {
 	struct visitor *v;
 	uint32_t gpa;
+	pthread_t thread;
 	pid_t tid;		/* atomic: set by the thread */
 	int go;			/* atomic */
 };
@@ -165,6 +163,19 @@ static void *writer_thread(void *arg)
 	return NULL;
 }
 
+/* Have it write, its calls counted, and hold it when the page has been looked up. */
+static bool write_and_hold(struct writer *w, int probe, int window)
+{
+	if (pthread_create(&w->thread, NULL, writer_thread, w))
+		xvm_die("pthread_create");
+	while (!__atomic_load_n(&w->tid, __ATOMIC_ACQUIRE))
+		xvm_sleep_ms(1);
+	probe_count(probe, w->tid);
+	probe_hold(window, PROBE_HVA_TO_PFN, w->tid, HOLD_MS);
+	__atomic_store_n(&w->go, 1, __ATOMIC_RELEASE);
+	return probe_wait_held(window, 5000);
+}
+
 TEST_F_TIMEOUT(zap, what_goes_elsewhere_does_not_repeat_a_fault, SECONDS)
 {
 	struct writer w = {
@@ -172,22 +183,15 @@ TEST_F_TIMEOUT(zap, what_goes_elsewhere_does_not_repeat_a_fault, SECONDS)
 		.gpa = BETWEEN_GPA + 55 * XVM_PAGE,
 	};
 	uint64_t taken;
-	pthread_t thread;
 
 	if (!probe_two_cpus())
 		SKIP(return, "a held task needs a CPU of its own");
-	ASSERT_EQ(0, pthread_create(&thread, NULL, writer_thread, &w));
-	while (!__atomic_load_n(&w.tid, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
 	taken = visitor_stat(&self->v, "pf_taken");
-	probe_count(self->probe, w.tid);
-	probe_hold(self->window, PROBE_HVA_TO_PFN, w.tid, HOLD_MS);
-	__atomic_store_n(&w.go, 1, __ATOMIC_RELEASE);
-	ASSERT_TRUE(probe_wait_held(self->window, 5000));
+	ASSERT_TRUE(write_and_hold(&w, self->probe, self->window));
 	ASSERT_EQ(0, madvise(self->parts, XVM_PAGE, MADV_DONTNEED));
 	ASSERT_EQ(PROBE_HELD, probe_state(self->window));
 	probe_release(self->window);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, pthread_join(w.thread, NULL));
 	EXPECT_EQ(1, probe_calls(self->probe, PROBE_HVA_TO_PFN));
 	EXPECT_EQ(taken + 1, visitor_stat(&self->v, "pf_taken"));
 	EXPECT_EQ(5, self->between[55 * XVM_PAGE]);
@@ -201,20 +205,13 @@ TEST_F_TIMEOUT(zap, what_goes_here_repeats_the_fault, SECONDS)
 		.gpa = LAST_GPA + 55 * XVM_PAGE,
 	};
 	uint8_t *page = self->parts + PART_SIZE + 55 * XVM_PAGE;
-	pthread_t thread;
 
 	if (!probe_two_cpus())
 		SKIP(return, "a held task needs a CPU of its own");
-	ASSERT_EQ(0, pthread_create(&thread, NULL, writer_thread, &w));
-	while (!__atomic_load_n(&w.tid, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
-	probe_count(self->probe, w.tid);
-	probe_hold(self->window, PROBE_HVA_TO_PFN, w.tid, HOLD_MS);
-	__atomic_store_n(&w.go, 1, __ATOMIC_RELEASE);
-	ASSERT_TRUE(probe_wait_held(self->window, 5000));
+	ASSERT_TRUE(write_and_hold(&w, self->probe, self->window));
 	ASSERT_EQ(0, madvise(page, XVM_PAGE, MADV_DONTNEED));
 	probe_release(self->window);
-	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, pthread_join(w.thread, NULL));
 	EXPECT_LE(2, probe_calls(self->probe, PROBE_HVA_TO_PFN));
 	EXPECT_EQ(5, page[0]);
 	EXPECT_EQ(0, page[1]);

@@ -100,6 +100,14 @@ uint8_t visitor_read(struct visitor *v, uint32_t gpa)
 	return regs.rbx;
 }
 
+void visitor_settle(struct visitor *v)
+{
+	unsigned int i;
+
+	for (i = 0; i < VISITOR_PAGES; i++)
+		visitor_read(v, v->gpa + i * XVM_PAGE);
+}
+
 void visitor_write(struct visitor *v, uint32_t gpa, uint8_t byte)
 {
 	visitor_visit(v, VISIT_WRITE, byte, &gpa, 1);

@@ -31,6 +31,8 @@ struct visitor {
 void visitor_create(struct visitor *v, struct xvm *vm, unsigned int id,
 		    uint32_t gpa, uint8_t *map);
 void visitor_destroy(struct visitor *v);
+/* Its own pages cost nothing from here on. */
+void visitor_settle(struct visitor *v);
 
 /* The list and what to do with it; visitor_go() runs until it is done. */
 void visitor_list(struct visitor *v, enum visit what, uint8_t byte,
