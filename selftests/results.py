@@ -7,6 +7,7 @@ compares; writes TAP. Knows nothing of hosts and emulators.
 
 import configparser
 import fnmatch
+import itertools
 import re
 
 PASS, FAIL, SKIP, ERROR = "pass", "fail", "skip", "error"
@@ -106,6 +107,23 @@ class Case:
         if not before or (before[0].known and not known):
             self.results = [r for r in self.results if r not in before]
             self.results.append(Result(name, FAIL, f"{text} ({log})", known))
+
+    def said(self, result):
+        """What the program said about a result that is not good."""
+        test = result.name.partition(": ")[2]
+        if self.kind == "unit":
+            # The harness explains a test after its line, kselftest before it.
+            at = [i for i, line in enumerate(self.lines)
+                  if line.startswith("not ok") and line.endswith(f" - {test}")]
+            after = self.lines[at[0] + 1:] if at else []
+            return list(itertools.takewhile(lambda line: line.startswith("#"),
+                                            after))[:24]
+        test = test.rpartition(".")[2]
+        said = [line for line in self.lines
+                if line.startswith("#") and test and f"{test}:" in line]
+        if not said and result.outcome == FAIL:
+            said = self.lines[-5:]
+        return said[:8]
 
     def judge(self, status, seconds, lines):
         self.seconds, self.lines, self.results = seconds, lines, []
@@ -454,12 +472,7 @@ class Verdict:
                 continue
             print(f"\n{kind.upper()}: {titled(case, r)}" +
                   (f": {why}" if why else ""))
-            test = r.name.partition(": ")[2].rpartition(".")[2]
-            said = [line for line in case.lines
-                    if line.startswith("#") and test and f"{test}:" in line]
-            if not said and kind == FAIL and case.kind != "unit":
-                said = case.lines[-5:]
-            for line in said[:8]:
+            for line in case.said(r):
                 print(f"    {line}")
             print(f"    log: {logs}/{case.title}.log")
             print(f"    again: make test HOST={case.host} {again}T='{r.name}'")

@@ -129,6 +129,11 @@ def others(suite):
         yield "a case that loses the emulator was left out, or not, as it must"
     if any(c.kind == "unit" for c in suite.select("amd", "", True)):
         yield "the unit tests ran on the stock modules"
+    case = make_case("unit", "unit")
+    case.judge(1, 1, ["1..2", "not ok 1 - race: a", "# why", "# again: it",
+                      "ok 2 - race: b", "# 1 s"])
+    if case.said(case.results[0]) != ["# why", "# again: it"]:
+        yield "what a unit test says of its failure was not shown"
 
 
 def kernel_log(suite, top):

@@ -27,6 +27,6 @@ struct mmu_race_result {
 	unsigned long recoveries, splits;
 };
 
-void mmu_race_run(const struct mmu_race *race, struct mmu_race_result *result);
+void mmu_race_run(const struct mmu_race *race);
 
 #endif

@@ -14,21 +14,21 @@ static void everything(void)
 					 .cleaners = 1, .gfn_zappers = 1,
 					 .root_zappers = 1, .agers = 1, .loggers = 1,
 					 .recoverers = 1, .splitters = 1, .nx = true,
-					 .ms = PLANTED_MS }, NULL);
+					 .ms = PLANTED_MS });
 }
 
 static void unmaps(void)
 {
 	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
 					 .unmappers = 5, .narrow = true,
-					 .ms = PLANTED_MS }, NULL);
+					 .ms = PLANTED_MS });
 }
 
 /* Little enough to be counted at the end. */
 static void counts(void)
 {
 	mmu_race_run(&(struct mmu_race){ .guests = 2, .unmappers = 1,
-					 .root_zappers = 1, .ms = unit_race_ms }, NULL);
+					 .root_zappers = 1, .ms = unit_race_ms });
 }
 
 PLANTED(p_flush_lost, "mmu: TLB flushes that are left out now and then",
@@ -92,7 +92,7 @@ PLANTED(p_nx_untracked, "mmu: tables that go and stay on the list of those to re
 	unit_mutants.nx_untracked = true;
 	mmu_race_run(&(struct mmu_race){ .guests = 2, .unmappers = 1,
 					 .root_zappers = 1, .nx = true,
-					 .ms = unit_race_ms }, NULL);
+					 .ms = unit_race_ms });
 }
 
 PLANTED(p_dirty_untold, "mmu: pages that are not told dirty", "was never told dirty")
@@ -105,5 +105,5 @@ PLANTED(p_log_untold, "mmu: writes that are not logged", "is in no log")
 {
 	unit_mutants.log_untold = true;
 	mmu_race_run(&(struct mmu_race){ .guests = 3, .loggers = 1,
-					 .ms = PLANTED_MS }, NULL);
+					 .ms = PLANTED_MS });
 }

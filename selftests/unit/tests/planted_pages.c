@@ -267,7 +267,7 @@ PLANTED(p_refresh_locked, "a refresh with the cache's lock held", "sleep: while 
 static void race_for(unsigned int ms)
 {
 	race_run(&(struct race){ .zappers = 2, .readers = 3, .refreshers = 1,
-				 .ms = ms }, NULL);
+				 .ms = ms });
 }
 
 #define FOUND_BY_READER \

@@ -23,6 +23,11 @@ struct race_result {
 	unsigned long gups, live_reads;
 };
 
-void race_run(const struct race *race, struct race_result *result);
+void race_run(const struct race *race);
+/*
+ * Again and again until at least that much has happened, as on a busy machine not
+ * every thread gets far in one; a test that fails if it never does.
+ */
+void race_until(const struct race *race, const struct race_result *least);
 
 #endif

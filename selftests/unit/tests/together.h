@@ -23,9 +23,28 @@ static inline void stop_all(void)
 	__atomic_store_n(&together_stop, true, __ATOMIC_RELAXED);
 }
 
+static inline void start_over(void)
+{
+	__atomic_store_n(&together_stop, false, __ATOMIC_RELAXED);
+}
+
 static inline void add(unsigned long *sum, unsigned long n)
 {
 	__atomic_fetch_add(sum, n, __ATOMIC_RELAXED);
+}
+
+/* How long a test waits for what a busy machine has not let happen yet. */
+#define PATIENCE_NS	10000000000ull
+
+/* Whether each count of @has is at least that of @least, structures of counts only. */
+static inline bool all_reached(const void *has, const void *least, size_t size)
+{
+	const unsigned long *h = has, *l = least;
+
+	for (size_t i = 0; i < size / sizeof(*h); i++)
+		if (h[i] < l[i])
+			return false;
+	return true;
 }
 
 static inline uint64_t my_seed(void)
