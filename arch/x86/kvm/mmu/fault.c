@@ -254,13 +254,20 @@ again:
 	return ret;
 }
 
-/* Whether the vCPU has anything to do first. The TLB is flushed at its entry. */
+#define TDP_REQUEST(req)	BIT_ULL((req) & KVM_REQUEST_MASK)
+
+/* What the vCPU does at its next entry, and no guest waits for; most is of being scheduled. */
+#define TDP_REQUESTS_CAN_WAIT							\
+	(TDP_REQUEST(KVM_REQ_TLB_FLUSH) | TDP_REQUEST(KVM_REQ_STEAL_UPDATE) |	\
+	 TDP_REQUEST(KVM_REQ_CLOCK_UPDATE) |					\
+	 TDP_REQUEST(KVM_REQ_GLOBAL_CLOCK_UPDATE) |				\
+	 TDP_REQUEST(KVM_REQ_MIGRATE_TIMER))
+
+/* Whether the vCPU has anything to do first. */
 static bool tdp_fault_is_urgent(struct kvm_vcpu *vcpu)
 {
-	u64 requests = READ_ONCE(vcpu->requests);
-
-	return (requests & ~BIT_ULL(KVM_REQ_TLB_FLUSH & KVM_REQUEST_MASK)) ||
-	       signal_pending(current) || need_resched();
+	return (READ_ONCE(vcpu->requests) & ~TDP_REQUESTS_CAN_WAIT) ||
+	       signal_pending(current);
 }
 
 /**
@@ -288,6 +295,9 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 	int r, tries = 0;
 
 	do {
+		/* The turn of others comes here, rather than at the price of an exit. */
+		if (tries)
+			cond_resched();
 		seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
 		r = tdp_do_page_fault_once(vcpu, gpa, err, prefetch,
 					   emulation_type, level);

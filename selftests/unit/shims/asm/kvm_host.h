@@ -13,7 +13,6 @@
 #include <asm/kvm_mmu.h>
 #include <asm/pvclock-abi.h>
 
-#define KVM_REQ_CLOCK_UPDATE	3
 #define KVM_MAX_VCPUS		4096
 #define KVM_MAX_VCPU_IDS	(4 * KVM_MAX_VCPUS)
 

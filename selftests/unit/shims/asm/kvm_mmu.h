@@ -30,6 +30,10 @@ enum pg_level {
 #define KVM_REQ_MMU_FREE_OBSOLETE_ROOTS 3
 #define KVM_REQ_APIC_PAGE_RELOAD 4
 #define KVM_REQ_EXIT		5	/* nothing but to leave the guest */
+#define KVM_REQ_CLOCK_UPDATE	6
+#define KVM_REQ_GLOBAL_CLOCK_UPDATE 7
+#define KVM_REQ_MIGRATE_TIMER	8
+#define KVM_REQ_STEAL_UPDATE	9
 #define KVM_FILTER_SHARED	BIT(0)
 #define APIC_ACCESS_PAGE_PRIVATE_MEMSLOT 0x7fff
 
