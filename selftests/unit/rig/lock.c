@@ -241,6 +241,15 @@ static void irq_point(void)
 	unit_hardirq_exit();
 }
 
+void (*unit_sched_handler)(void);
+
+void unit_sched_point(void)
+{
+	if (unit_sched_handler && !current->preempt && !current->irqs_off &&
+	    !current->hardirq)
+		unit_sched_handler();
+}
+
 unsigned long unit_lock(uint32_t *id, enum unit_lock_type type,
 			enum unit_lock_mode mode, enum unit_lock_irq irq,
 			int subclass, const char *where)
@@ -410,9 +419,11 @@ void unit_assert_held(const uint32_t *id, enum unit_lock_want want,
 
 unsigned long unit_irq_off(const char *where)
 {
-	unsigned long was = current->irqs_off;
+	unsigned long was;
 
 	(void)where;
+	unit_sched_point();
+	was = current->irqs_off;
 	current->irqs_off = 1;
 	if (!was)
 		unit_cpu_close();
@@ -427,6 +438,7 @@ void unit_irq_restore(unsigned long flags, const char *where)
 	if (current->irqs_off && !flags)
 		unit_cpu_open();
 	current->irqs_off = flags;
+	unit_sched_point();
 }
 
 void unit_assert_irqs(bool off, const char *where)

@@ -54,6 +54,14 @@ void unit_assert_held(const uint32_t *id, enum unit_lock_want want,
  */
 extern void (*unit_irq_handler)(void);
 
+/*
+ * Called as the scheduler, which takes the CPU away and gives it back, in every task
+ * that can be preempted, before and after it cannot be for a while, and where it looks
+ * at a clock.
+ */
+extern void (*unit_sched_handler)(void);
+void unit_sched_point(void);
+
 /* Times a lock of the classes with this name was taken. */
 unsigned long unit_class_count(const char *name);
 

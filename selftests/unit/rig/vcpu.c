@@ -114,6 +114,8 @@ bool unit_vcpu_take_irq(struct kvm_vcpu *vcpu)
 
 u64 get_kvmclock_ns(struct kvm *kvm)
 {
+	unit_sched_point();
+
 	return unit_clock_ns;
 }
 

@@ -198,6 +198,61 @@ TEST(xen_rs_area, "xen: runstate: both layouts, in one page and across two at ev
 	}
 }
 
+static uint64_t sched_rnd;
+
+/* The CPU is taken away for a while; the vCPU has got it back. */
+static void taken_away(void)
+{
+	void (*handler)(void) = unit_sched_handler;
+
+	if (unit_rand(&sched_rnd) % 3)
+		return;
+	unit_sched_handler = NULL;
+	unit_clock_ns += unit_rand(&sched_rnd) % 100;
+	enter(RUNSTATE_runnable);
+	unit_clock_ns += unit_rand(&sched_rnd) % 1000;
+	current->sched_info.run_delay += unit_rand(&sched_rnd) % 1000;
+	unit_sched_handler = handler;
+}
+
+static void expect_sum(void)
+{
+	u64 state, entry, t[4], sum = 0;
+
+	xen_runstate_get(vcpu, &state, &entry, t);
+	EXPECT_EQ(t[0] + t[1] + t[2] + t[3], entry);
+	EXPECT(entry <= unit_clock_ns);
+	for (int i = 0; i < 4; i++)
+		sum += area_read(0x100 + 16 + 8 * i, 8);
+	EXPECT_EQ(sum, area_read(0x100 + 8, 8));
+}
+
+TEST(xen_rs_preempted, "xen: runstate: times add up when the CPU is taken away meanwhile")
+{
+	const u64 more[4] = { 1, 2, 3, 4 };
+	int idx, r;
+
+	runstate_begin(true);
+	EXPECT_EQ(set_area(0x100), 0);
+	sched_rnd = unit_seed;
+	unit_sched_handler = taken_away;
+	for (int i = 0; i < 20000; i++) {
+		unit_clock_ns += unit_rand(&sched_rnd) % 1000;
+		idx = srcu_read_lock(&w.kvm->srcu);
+		if (unit_rand(&sched_rnd) % 4) {
+			kvm_xen_update_runstate(vcpu, RUNSTATE_running);
+		} else {
+			/* In the future, if the scheduler has just been here. */
+			r = xen_runstate_adjust(vcpu, -1, 10, more);
+			EXPECT(!r || r == -EINVAL);
+		}
+		srcu_read_unlock(&w.kvm->srcu, idx);
+		expect_sum();
+	}
+	unit_sched_handler = NULL;
+	xen_end();
+}
+
 TEST(xen_rs_set, "xen: runstate: times that do not add up, or end in the future, are refused")
 {
 	const u64 t[4] = { 1, 2, 3, 4 }, none[4] = { 0 };

@@ -4,7 +4,8 @@
  * copy of that in guest memory.
  *
  * All of it belongs to the vCPU's task (or to who holds the vCPU's mutex), so it
- * needs no lock. The copy is written through kvm_gpc_live(), in the scheduler too:
+ * needs no lock. But the scheduler changes it too, in that very task: preemption is
+ * off where something is read and written that belongs together. The copy is written through kvm_gpc_live(), in the scheduler too:
  * there is nothing to contend for, and an area whose page was taken away is written
  * when the vCPU is back on a CPU.
  */
@@ -111,9 +112,9 @@ static bool xen_area_write(struct kvm_vcpu *vcpu)
 	u8 *mark = NULL;
 	bool done;
 
-	entry = xen_area_image(xen_vcpu(vcpu), wide, image);
-
 	local_irq_save(flags);
+	/* From here on nobody writes a later one. */
+	entry = xen_area_image(xen_vcpu(vcpu), wide, image);
 	done = xen_area_map(vcpu, &area, len);
 	if (done) {
 		if (READ_ONCE(xen_vm(vcpu->kvm)->runstate_update_flag)) {
@@ -243,15 +244,19 @@ void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state)
 	if (!sched_info_on())
 		return;
 
-	if (!atomic)
-		xen_clock_note(vcpu);
-	xen_runstate_enter(vcpu, state, atomic ? xen_clock_read(vcpu) :
-						 xen_guest_time(vcpu, NULL));
+	if (atomic) {
+		xen_runstate_enter(vcpu, state, xen_clock_read(vcpu));
+		if (x->runstate_area.active)
+			xen_area_write(vcpu);
+		return;
+	}
 
-	if (!atomic)
-		xen_area_publish(vcpu);
-	else if (x->runstate_area.active)
-		xen_area_write(vcpu);
+	preempt_disable();
+	xen_clock_note(vcpu);
+	xen_runstate_enter(vcpu, state, xen_guest_time(vcpu, NULL));
+	preempt_enable();
+
+	xen_area_publish(vcpu);
 }
 
 /**
@@ -294,9 +299,11 @@ int xen_runstate_set_area(struct kvm_vcpu *vcpu, gpa_t gpa)
 		r = 0;
 	}
 
+	preempt_disable();
 	if (!x->runstate_entry)
 		xen_runstate_enter(vcpu, x->runstate,
 				   get_kvmclock_ns(vcpu->kvm));
+	preempt_enable();
 	xen_area_publish(vcpu);
 
 	return 0;
@@ -348,11 +355,14 @@ int xen_runstate_set(struct kvm_vcpu *vcpu, u64 state, u64 entry,
 	if (state > RUNSTATE_offline || !xen_times_add_up(vcpu, entry, times))
 		return -EINVAL;
 
+	preempt_disable();
 	x->runstate = state;
 	x->runstate_entry = entry;
 	memcpy(x->runstate_times, times, sizeof(x->runstate_times));
 	x->run_delay = current->sched_info.run_delay;
 	x->halt_ns = vcpu->stat.generic.halt_wait_ns;
+	preempt_enable();
+
 	xen_area_publish(vcpu);
 
 	return 0;
@@ -372,6 +382,7 @@ int xen_runstate_adjust(struct kvm_vcpu *vcpu, u64 state, u64 entry,
 			const u64 times[XEN_NR_RUNSTATES])
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
+	bool future;
 	u64 sum = 0;
 	int i;
 
@@ -380,12 +391,18 @@ int xen_runstate_adjust(struct kvm_vcpu *vcpu, u64 state, u64 entry,
 
 	for (i = 0; i < XEN_NR_RUNSTATES; i++)
 		sum += times[i];
-	if (sum != entry || xen_in_future(vcpu, x->runstate_entry + entry))
-		return -EINVAL;
 
-	x->runstate_entry += entry;
-	for (i = 0; i < XEN_NR_RUNSTATES; i++)
-		x->runstate_times[i] += times[i];
+	preempt_disable();
+	/* Neither the entry nor the clock goes on before it is added to. */
+	future = xen_in_future(vcpu, x->runstate_entry + entry);
+	if (sum == entry && !future) {
+		x->runstate_entry += entry;
+		for (i = 0; i < XEN_NR_RUNSTATES; i++)
+			x->runstate_times[i] += times[i];
+	}
+	preempt_enable();
+	if (sum != entry || future)
+		return -EINVAL;
 
 	if (state <= RUNSTATE_offline)
 		kvm_xen_update_runstate(vcpu, state);
@@ -409,7 +426,9 @@ void xen_runstate_get(struct kvm_vcpu *vcpu, u64 *state, u64 *entry,
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
+	preempt_disable();
 	*state = x->runstate;
 	*entry = x->runstate_entry;
 	memcpy(times, x->runstate_times, sizeof(x->runstate_times));
+	preempt_enable();
 }

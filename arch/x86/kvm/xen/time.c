@@ -94,22 +94,17 @@ bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
  * xen_clock_note - remember the guest's clock for sched-out
  * @vcpu: the vCPU
  *
- * Context: the vCPU's task, not in the middle of changing the clock.
+ * Context: the vCPU's task, preemption off, not in the middle of changing the clock.
  */
 void xen_clock_note(struct kvm_vcpu *vcpu)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
-	x->clock_ns = 0;
-	/* Sched-out may come between any two of these. */
-	barrier();
 	x->clock_tsc = hv->tsc_timestamp;
 	x->clock_mul = hv->tsc_to_system_mul;
 	x->clock_shift = hv->tsc_shift;
-	barrier();
-	if (xen_clock_is_tsc(vcpu))
-		x->clock_ns = hv->system_time;
+	x->clock_ns = xen_clock_is_tsc(vcpu) ? hv->system_time : 0;
 }
 
 /**
@@ -124,7 +119,7 @@ u64 xen_clock_read(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	u64 ticks;
 
-	if (!READ_ONCE(x->clock_ns) ||
+	if (!x->clock_ns ||
 	    !xen_ticks_since(x->clock_tsc, kvm_read_l1_tsc(vcpu, rdtsc()), &ticks))
 		return get_kvmclock_ns(vcpu->kvm);
 
