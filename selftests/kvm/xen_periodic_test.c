@@ -131,11 +131,12 @@ TEST_F(periodic, first_tick_is_a_period_away)
 	struct calls *c = &self->c;
 	uint64_t begin = xvm_now_ns(), tick;
 
-	ASSERT_EQ(0, set_period(c, 20 * MS));
+	ASSERT_EQ(0, set_period(c, 100 * MS));
 	tick = take_tick(c);
 	ASSERT_NE(0, tick);
-	EXPECT_LE(begin + 20 * MS, tick);
-	EXPECT_GE(begin + 30 * MS, tick);
+	EXPECT_LE(begin + 100 * MS, tick);
+	/* On a slow host too it is the first one. */
+	EXPECT_GT(begin + 200 * MS, tick);
 }
 
 TEST_F(periodic, stops)
