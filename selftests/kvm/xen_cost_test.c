@@ -4,13 +4,14 @@
  *
  * Affected: every entry of every vCPU of a guest with a VM-wide upcall vector, every
  * event. Tried: the same loop with and without, and its cost in ticks of the TSC; on
- * the emulated AMD host a tick is an instruction, of host and guest together. A right
+ * the emulated hosts a tick is an instruction, of host and guest together. A right
  * system does what the guest can see, and little more. The figures are told; what is
  * asserted has a margin, and holds for instructions, not for time on another machine.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <cpuid.h>
 #include <x86intrin.h>
 
 #include "kselftest_harness.h"
@@ -29,6 +30,41 @@ FIXTURE(cost) {
 	struct calls c;
 };
 
+/* Ticks of a thousand rounds of two instructions, or of five; the best of several. */
+static uint64_t loop_ticks(bool five)
+{
+	uint64_t start, best = ~0ULL;
+	unsigned long n;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		n = 1000;
+		start = __rdtsc();
+		if (five)
+			asm volatile("1: nop; nop; nop; dec %0; jnz 1b" : "+r" (n));
+		else
+			asm volatile("1: dec %0; jnz 1b" : "+r" (n));
+		start = __rdtsc() - start;
+		if (start < best)
+			best = start;
+	}
+	return best;
+}
+
+static bool a_tick_is_an_instruction(void)
+{
+	return loop_ticks(false) / 100 == 20 && loop_ticks(true) / 100 == 50;
+}
+
+/* Where indirect calls are made by way of retpolines, each takes some more. */
+static unsigned int allowed(unsigned int ticks)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	__cpuid(0, eax, ebx, ecx, edx);
+	return ebx == signature_AMD_ebx ? ticks : ticks + ticks / 10;
+}
+
 /* 32-bit code, but the structures of a 64-bit guest: there are more ports. */
 FIXTURE_SETUP(cost)
 {
@@ -42,6 +78,8 @@ FIXTURE_SETUP(cost)
 	};
 	struct calls *c = &self->c;
 
+	if (!a_tick_is_an_instruction())
+		SKIP(return, "a tick of the TSC is not an instruction");
 	calls_create(c, false);
 	ASSERT_EQ(0, ioctl(c->vm.fd, KVM_XEN_HVM_SET_ATTR, &wide));
 	c->wide = true;
@@ -180,7 +218,7 @@ TEST_F(cost, look_before_each_entry)
 	tell("call, no vector", without);
 	tell("call, VM-wide vector", with);
 	tell("look before an entry", with - without);
-	EXPECT_GE(without + ENTRY_ALLOWED, with);
+	EXPECT_GE(without + allowed(ENTRY_ALLOWED), with);
 }
 
 enum fate { MASKED, COALESCED, DELIVERED };
@@ -245,9 +283,9 @@ TEST_F(cost, event_of_the_vmm)
 	tell("EVTCHN_SEND more than that, masked", masked);
 	tell("EVTCHN_SEND more than that, pending already", coalesced);
 	tell("EVTCHN_SEND more than that, delivered", delivered);
-	EXPECT_GE(MASKED_ALLOWED, masked);
-	EXPECT_GE(COALESCED_ALLOWED, coalesced);
-	EXPECT_GE(DELIVERED_ALLOWED, delivered);
+	EXPECT_GE(allowed(MASKED_ALLOWED), masked);
+	EXPECT_GE(allowed(COALESCED_ALLOWED), coalesced);
+	EXPECT_GE(allowed(DELIVERED_ALLOWED), delivered);
 }
 
 /* An IPI of the guest's: EVTCHNOP_send from vCPU 0 to vCPU 1, delivered each time. */
@@ -271,7 +309,7 @@ TEST_F(cost, event_of_the_guest)
 	ticks = hypercall_cost(c);
 	ASSERT_TRUE(calls_upcall(c, 1));
 	tell("EVTCHNOP_send to another vCPU", ticks);
-	EXPECT_GE(HYPERCALL_ALLOWED, ticks);
+	EXPECT_GE(allowed(HYPERCALL_ALLOWED), ticks);
 }
 
 /* Ours: 0, give or take 20 of what surrounds it. Stock: about 40. */
@@ -292,8 +330,8 @@ TEST_F_TIMEOUT(cost, event_of_the_guest_among_many_ports, 60)
 	among = hypercall_cost(c);
 	tell("EVTCHNOP_send, one port", alone);
 	tell("EVTCHNOP_send, 4,000 ports", among);
-	EXPECT_GE(alone + LOOKUP_ALLOWED, among);
-	EXPECT_GE(among + LOOKUP_ALLOWED, alone);
+	EXPECT_GE(alone + allowed(LOOKUP_ALLOWED), among);
+	EXPECT_GE(among + allowed(LOOKUP_ALLOWED), alone);
 }
 
 TEST_HARNESS_MAIN
