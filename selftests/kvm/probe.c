@@ -3,6 +3,7 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -40,6 +41,16 @@ uint64_t probe_calls(int probe, enum kvm_xen_probe_fn fn)
 	return counts.calls[fn];
 }
 
+static void run_on(pid_t tid, int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	if (sched_setaffinity(tid, sizeof(cpus), &cpus))
+		xvm_die("sched_setaffinity");
+}
+
 void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms)
 {
 	struct kvm_xen_probe_hold hold = {
@@ -48,6 +59,11 @@ void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms)
 		.max_us = max_ms * 1000,
 	};
 
+	/* Who is held stops his CPU, and whoever happens to be on it. */
+	if (tid && probe_two_cpus()) {
+		run_on(0, 0);
+		run_on(tid, 1);
+	}
 	if (ioctl(probe, PROBE_IOC_HOLD, &hold))
 		xvm_die("PROBE_IOC_HOLD");
 }

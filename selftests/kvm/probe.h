@@ -19,7 +19,10 @@ uint64_t probe_calls(int probe, enum kvm_xen_probe_fn fn);
 /* A held task keeps its CPU: are there others, for what is to be done meanwhile? */
 bool probe_two_cpus(void);
 
-/* Holds @tid (0: whoever comes first) when it returns from @fn. */
+/*
+ * Holds @tid (0: whoever comes first) when it returns from @fn. From here on @tid runs
+ * on another CPU than the caller, if there are two.
+ */
 void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms);
 /* True once a task is held; false if none came within @ms. */
 bool probe_wait_held(int probe, int ms);
