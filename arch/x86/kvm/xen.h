@@ -48,6 +48,7 @@ void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen);
 /* upcall.c */
 int xen_upcall_flag(struct kvm_vcpu *vcpu);
 int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu);
+int kvm_xen_vcpu_run(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu);
 

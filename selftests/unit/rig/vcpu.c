@@ -132,6 +132,12 @@ void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen)
 {
 }
 
+/* KVM_RUN of a vCPU that looks for an interrupt, and is called back before it enters. */
+int kvm_arch_vcpu_ioctl_run(struct kvm_vcpu *vcpu)
+{
+	return kvm_xen_has_interrupt(vcpu);
+}
+
 /* KVM_SET_CLOCK: by how much. */
 int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {

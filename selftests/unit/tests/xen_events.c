@@ -327,6 +327,22 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 	xen_end();
 }
 
+TEST(xen_told_run, "xen: upcall: what a vCPU was told ends with KVM_RUN, though it never entered")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(send(0, 3), 1);
+	EXPECT_EQ(kvm_xen_vcpu_run(vcpu), 1);
+	EXPECT_EQ(kvm_xen_vcpu_run(vcpu), 1);
+	/* The VMM has another guest in it now, say. */
+	*(u8 *)guest_vi(0) = 0;
+	EXPECT_EQ(kvm_xen_vcpu_run(vcpu), 0);
+	xen_end();
+}
+
 PLANTED(m_work, "rig: work that nobody does; what is latched stays", "expected: unit_wait_until(delivered")
 {
 	unit_mutants.work_lost = true;

@@ -89,7 +89,8 @@ struct xen_vm {
  *	layout, which may change before the guest is told. Atomic
  * @todo: XEN_TODO_*, set by senders after what they announce. Atomic
  * @timers: its timers, once it has had any. Read without a lock
- * @told: exits there were, and one, when the vCPU was last told of an upcall
+ * @told: exits there were, and one, when the vCPU was last told of an upcall; 0 since
+ *	it has been with the VMM
  * @clock_mul: see @clock_tsc
  * @vcpu_id: the guest's number of this vCPU
  * @timer_port: VIRQ_TIMER's port or 0
@@ -157,7 +158,7 @@ static inline bool xen_has_parked(struct xen_vcpu *x)
 	return READ_ONCE(x->parked[0]) || READ_ONCE(x->parked[1]);
 }
 
-/* Has the vCPU been told of an upcall since it was last in the guest? */
+/* Has the vCPU been told of an upcall since it was last in the guest or with the VMM? */
 static inline bool xen_told(struct kvm_vcpu *vcpu)
 {
 	return xen_vcpu(vcpu)->told == vcpu->stat.exits + 1;

@@ -115,8 +115,8 @@ int xen_upcall_flag(struct kvm_vcpu *vcpu)
  *
  * KVM asks whether there is an interrupt, and then which, and warns if there is none
  * after all; but another vCPU may clear the flag in between, or the VMM take the
- * page away. So "yes" holds until the vCPU has been in the guest. At worst that is an
- * upcall for nothing, which guests know.
+ * page away. So "yes" holds until the vCPU has been in the guest, or is with the VMM.
+ * At worst that is an upcall for nothing, which guests know.
  *
  * Context: as xen_upcall_flag().
  * Return: 1, also to bring the task to where it can look; 0.
@@ -133,6 +133,24 @@ int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 		xen_vcpu(vcpu)->told = vcpu->stat.exits + 1;
 
 	return !!r;
+}
+
+/**
+ * kvm_xen_vcpu_run - KVM_RUN
+ * @vcpu: the vCPU
+ *
+ * Stands in for kvm_arch_vcpu_ioctl_run() in kvm_main.c. What the vCPU was told before
+ * it went to the VMM is not true any more: the VMM may have cleared the flag.
+ *
+ * Context: may sleep; vCPU mutex held.
+ * Return: what kvm_arch_vcpu_ioctl_run() says.
+ */
+int kvm_xen_vcpu_run(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_xen_enabled.key))
+		xen_vcpu(vcpu)->told = 0;
+
+	return kvm_arch_vcpu_ioctl_run(vcpu);
 }
 
 /* With FIFO queues there are no selectors, and all that was parked is the flag. */

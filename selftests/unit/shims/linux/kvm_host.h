@@ -239,6 +239,7 @@ void kvm_make_request(int req, struct kvm_vcpu *vcpu);
 bool kvm_test_request(int req, struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
+int kvm_arch_vcpu_ioctl_run(struct kvm_vcpu *vcpu);
 int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
