@@ -282,6 +282,8 @@ void unit_slots_touch(struct kvm *kvm)
 	mutex_unlock(&kvm->slots_lock);
 }
 
+unsigned long *unit_dirty_bitmap;
+
 void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 		   unsigned long uaddr, u32 flags)
 {
@@ -307,6 +309,8 @@ void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 		*s = (struct kvm_memory_slot) {
 			.base_gfn = base, .npages = npages,
 			.userspace_addr = uaddr, .flags = flags, .id = id,
+			.dirty_bitmap = flags & KVM_MEM_LOG_DIRTY_PAGES ?
+					unit_dirty_bitmap : NULL,
 		};
 	}
 	publish(kvm, next);

@@ -23,4 +23,7 @@ extern void (*unit_slots_published)(struct kvm *kvm, u64 gen);
 /* A change of generation that changes nothing else. */
 void unit_slots_touch(struct kvm *kvm);
 
+/* The log of every memslot that has one. */
+extern unsigned long *unit_dirty_bitmap;
+
 #endif

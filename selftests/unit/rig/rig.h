@@ -113,6 +113,7 @@ struct unit_mutants {
 	bool nx_untracked;		/* a table goes, and stays on its list */
 	bool table_uncounted;		/* a table comes, and is not counted */
 	bool unsettled_unseen;		/* who finds nothing does not wait */
+	bool log_unlooked;		/* a fault does not look at the log again */
 	bool retry_never;		/* no fault is ever stale */
 	bool walk_skips;		/* now and then an entry is passed over */
 	bool dirty_untold;		/* now and then a page is not told dirty */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <linux/atomic.h>
 #include "mmu.h"
+#include "x86.h"
 #include "mmu_internal.h"
 #include "spte.h"
 #include "tdp_mmu.h"
@@ -25,7 +26,7 @@ void kvm_mmu_spte_module_init(void);
 
 struct unit_host kvm_host;
 struct unit_x86_ops kvm_x86_ops;
-bool tdp_enabled = true, tdp_mmu_enabled;
+bool tdp_enabled = true, tdp_mmu_enabled, eager_page_split = true;
 int nx_huge_pages;
 enum unit_format unit_format;
 
@@ -33,12 +34,12 @@ static struct kmem_cache header_cache = { .size = sizeof(struct kvm_mmu_page) };
 struct kmem_cache *mmu_page_header_cache = &header_cache;
 
 /* By page of the memslot, atomic. */
-static u64 bitmap[LOG_WORDS], report[LOG_WORDS];
+static unsigned long bitmap[LOG_WORDS], report[LOG_WORDS];
 static unsigned long writes[HOST_PAGES], writes_checked[HOST_PAGES];
 static bool track_wanted[HOST_PAGES], track_done[HOST_PAGES];
 static long table_pages;
 
-static bool logged(const u64 *words, unsigned long i)
+static bool logged(const unsigned long *words, unsigned long i)
 {
 	return __atomic_load_n(&words[i / 64], __ATOMIC_ACQUIRE) >> i % 64 & 1;
 }
@@ -245,6 +246,8 @@ static u8 memory_type(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
 
 /* Writes: the log, and those that must not happen. */
 
+void (*unit_mmu_logged)(void);
+
 void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			     gfn_t gfn)
 {
@@ -255,6 +258,11 @@ void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 	if (slot && kvm_slot_dirty_track_enabled(slot))
 		__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
 				  __ATOMIC_SEQ_CST);
+	/* The log may be read before the page can be written to. */
+	if (unit_mmu_logged)
+		unit_mmu_logged();
+	else if (unit_now_and_then(16))
+		sched_yield();
 }
 
 void unit_mmu_written(gfn_t gfn)
@@ -301,12 +309,18 @@ static void collect(struct kvm *kvm)
 	kvm_make_all_cpus_request(kvm, KVM_REQ_EXIT);
 }
 
-void unit_mmu_log_writes(struct kvm *kvm, bool on)
+void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all)
 {
 	struct kvm_memory_slot *slot;
 
-	for (unsigned long n = 0; on && n < LOG_WORDS; n++)
-		__atomic_store_n(&bitmap[n], 0, __ATOMIC_RELAXED);
+	for (unsigned long i = 0; on && i < LOG_WORDS * 64; i++)
+		if (all && i < HOST_PAGES)
+			set_bit(i, bitmap);
+		else
+			clear_bit(i, bitmap);
+	/* What is dirty at first need not be watched yet. */
+	if (on)
+		kvm->manual_dirty_log_protect = all ? KVM_DIRTY_LOG_INITIALLY_SET : 0;
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA,
 		      on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
 	mutex_lock(&kvm->slots_lock);
@@ -314,6 +328,8 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on)
 	read_lock(&kvm->mmu_lock);
 	if (!on) {
 		kvm_tdp_mmu_zap_collapsible_sptes(kvm, slot);
+	} else if (all) {
+		;
 	} else if (kvm_x86_ops.cpu_dirty_log_size) {
 		kvm_tdp_mmu_clear_dirty_slot(kvm, slot);
 		kvm_tdp_mmu_wrprot_slot(kvm, slot, PG_LEVEL_2M);
@@ -337,26 +353,61 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on)
  */
 static int fast_faults;
 
-void unit_mmu_read_log(struct kvm *kvm)
+void kvm_arch_mmu_enable_log_dirty_pt_masked(struct kvm *kvm,
+					     struct kvm_memory_slot *slot,
+					     gfn_t offset, unsigned long mask)
 {
-	static unsigned long now[HOST_PAGES];
+	gfn_t gfn = slot->base_gfn + offset;
+	gfn_t start = gfn + __ffs(mask), last = gfn + __fls(mask);
+
+	if (kvm_dirty_log_manual_protect_and_init_set(kvm)) {
+		if (eager_page_split)
+			kvm_tdp_mmu_try_split_huge_pages(kvm, slot, start, last + 1,
+							 PG_LEVEL_4K, false);
+		kvm_tdp_mmu_write_protect_gfn(kvm, slot, start, PG_LEVEL_2M);
+		kvm_tdp_mmu_write_protect_gfn(kvm, slot, last, PG_LEVEL_2M);
+	}
+	kvm_tdp_mmu_clear_dirty_pt_masked(kvm, slot, gfn, mask,
+					  !kvm_x86_ops.cpu_dirty_log_size);
+}
+
+/* Take pages out of the log and watch them, mmu_lock held for write or not at all. */
+static bool take_log(struct kvm *kvm, bool locked)
+{
 	bool any = false;
 
-	mutex_lock(&kvm->slots_lock);
-	if (!logging)
-		goto out;
-	collect(kvm);
-	write_lock(&kvm->mmu_lock);
 	for (unsigned long n = 0; n < LOG_WORDS; n++) {
 		report[n] = __atomic_exchange_n(&bitmap[n], 0, __ATOMIC_SEQ_CST);
 		if (!report[n])
 			continue;
 		any = true;
-		kvm_tdp_mmu_clear_dirty_pt_masked(kvm, the_slot(kvm),
-						  HOST_GFN + n * 64, report[n],
-						  !kvm_x86_ops.cpu_dirty_log_size);
+		if (locked)
+			kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, the_slot(kvm),
+								n * 64, report[n]);
+		else
+			kvm_tdp_mmu_log_pages(kvm, the_slot(kvm), n * 64,
+					      report[n]);
 	}
-	write_unlock(&kvm->mmu_lock);
+	return any;
+}
+
+void unit_mmu_read_log(struct kvm *kvm, bool locked)
+{
+	static unsigned long now[HOST_PAGES];
+	bool any;
+
+	mutex_lock(&kvm->slots_lock);
+	if (!logging)
+		goto out;
+	collect(kvm);
+	if (locked) {
+		write_lock(&kvm->mmu_lock);
+		any = take_log(kvm, true);
+		write_unlock(&kvm->mmu_lock);
+	} else {
+		any = take_log(kvm, false);
+		kvm_tdp_mmu_log_end(kvm);
+	}
 	if (any)
 		kvm_flush_remote_tlbs(kvm);
 
@@ -614,6 +665,7 @@ struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
 	if (format != UNIT_NPT)
 		kvm_mmu_set_ept_masks(format != UNIT_EPT_NO_AD, true);
 	unit_notifier_register = notifier_register;
+	unit_dirty_bitmap = bitmap;
 	kvm = unit_vm_create(mm);
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
 	return kvm;

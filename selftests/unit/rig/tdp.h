@@ -31,9 +31,15 @@ int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err);
 void unit_mmu_zap_all_fast(struct kvm *kvm);
 bool unit_mmu_recover_nx(struct kvm *kvm);
 void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear);
-void unit_mmu_log_writes(struct kvm *kvm, bool on);
-/* Read the log and begin another; checks that no write is missing. */
-void unit_mmu_read_log(struct kvm *kvm);
+/* @all: every page counts as written to at first, and none is watched yet. */
+void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all);
+/*
+ * Read the log and begin another; checks that no write is missing. As the ioctls do it,
+ * or @locked, with mmu_lock held for write, as dirty rings and shadow pages have it.
+ */
+void unit_mmu_read_log(struct kvm *kvm, bool locked);
+/* Called when a page has been logged; whoever logs it may hold anything. */
+extern void (*unit_mmu_logged)(void);
 void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end);
 /* No write to a page gets through between these two. */
 void unit_mmu_track(struct kvm *kvm, gfn_t gfn);

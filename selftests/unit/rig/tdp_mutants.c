@@ -6,6 +6,7 @@
  */
 #include "mmu.h"
 #include "mmu_internal.h"
+#include "dirty.h"
 #include "pass.h"
 #include "tables.h"
 #include "walk.h"
@@ -14,11 +15,15 @@
 void __real_tdp_pass_open(struct tdp_pass *p);
 void __real_tdp_walk_next(struct tdp_walk *w);
 void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
 void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p)
@@ -44,4 +49,11 @@ bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 {
 	return !unit_mutants.retry_never &&
 	       __real_kvm_tdp_mmu_retry_gfn(kvm, seq, gfn);
+}
+
+void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte)
+{
+	if (!unit_mutants.log_unlooked)
+		__real_tdp_log_installed(kvm, slot, gfn, spte);
 }

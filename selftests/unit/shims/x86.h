@@ -5,6 +5,7 @@
 
 #include <linux/kvm_host.h>
 
+extern bool eager_page_split;
 extern u64 unit_tsc;
 #define rdtsc()				unit_tsc
 #define kvm_read_l1_tsc(vcpu, tsc)	(tsc)

@@ -164,15 +164,15 @@ static void logger(void *arg)
 
 	while (!stopped()) {
 		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
-		unit_mmu_log_writes(kvm, true);
+		unit_mmu_log_writes(kvm, true, unit_rand(&rnd) % 2);
 		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
 		for (int n = unit_rand(&rnd) % 20; n-- && !stopped(); ) {
-			unit_mmu_read_log(kvm);
+			unit_mmu_read_log(kvm, unit_rand(&rnd) % 4 == 0);
 			jitter(&rnd);
 			add(&total.logs, 1);
 		}
 		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
-		unit_mmu_log_writes(kvm, false);
+		unit_mmu_log_writes(kvm, false, false);
 		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
 		unit_relax();
 	}

@@ -27,6 +27,9 @@ struct mmu_race_result {
 	unsigned long recoveries, splits;
 };
 
+/* A log is read between a fault that has logged a page and what it maps. */
+void mmu_log_in_between(void);
+
 void mmu_race_run(const struct mmu_race *race);
 
 #endif

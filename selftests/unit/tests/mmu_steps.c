@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Page tables step by step: what a guest comes back for, and what it does not. */
+#include <sched.h>
 #include "mmu_race.h"
 #include "rig/kvm.h"
 #include "rig/mem.h"
@@ -71,7 +72,7 @@ TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its nei
 	populate(GFN, 2);
 	EXPECT_EQ(faults(GFN, 1, false), 1);
 	EXPECT_EQ(mapped(PG_LEVEL_4K), 2);
-	unit_mmu_log_writes(kvm, true);
+	unit_mmu_log_writes(kvm, true, false);
 	populate(GFN + 16, 16);
 	EXPECT_EQ(faults(GFN + 16, 16, true), 16);
 	end();
@@ -82,11 +83,11 @@ TEST(mmu_step_huge, "mmu: a huge page takes one fault, and is back in place afte
 	begin(UNIT_NPT, HOST_ALWAYS);
 	EXPECT_EQ(faults(GFN, 512, true), 1);
 	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
-	unit_mmu_log_writes(kvm, true);
+	unit_mmu_log_writes(kvm, true, false);
 	EXPECT_EQ(faults(GFN, 4, true), 4);
 	EXPECT_EQ(mapped(PG_LEVEL_2M), 0);
-	unit_mmu_read_log(kvm);
-	unit_mmu_log_writes(kvm, false);
+	unit_mmu_read_log(kvm, false);
+	unit_mmu_log_writes(kvm, false, false);
 	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
 	EXPECT_EQ(faults(GFN, 512, true), 0);
 	end();
@@ -163,4 +164,44 @@ TEST(mmu_step_age, "mmu: an access is told once, and a write is not forgotten wi
 		EXPECT(host_young(GFN, false, false));
 		end();
 	}
+}
+
+static int log_wanted, log_read;
+
+static void log_reader(void *arg)
+{
+	while (!__atomic_load_n(&log_wanted, __ATOMIC_ACQUIRE))
+		unit_relax();
+	unit_mmu_read_log(kvm, false);
+	__atomic_store_n(&log_read, 1, __ATOMIC_RELEASE);
+}
+
+static void read_now(void)
+{
+	unit_mmu_logged = NULL;
+	__atomic_store_n(&log_wanted, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&log_read, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+void mmu_log_in_between(void)
+{
+	struct unit_thread *t;
+
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	t = unit_thread_start("reader", mm, log_reader, NULL);
+	unit_mmu_logged = read_now;
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	EXPECT(log_read);
+	unit_thread_join(t);
+	unit_mmu_read_log(kvm, false);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	unit_mmu_read_log(kvm, false);
+	end();
+}
+
+TEST(mmu_step_log, "mmu: a log that is read before its page can be written to is not the last")
+{
+	mmu_log_in_between();
 }

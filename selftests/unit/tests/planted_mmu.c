@@ -107,3 +107,10 @@ PLANTED(p_log_untold, "mmu: writes that are not logged", "is in no log")
 	mmu_race_run(&(struct mmu_race){ .guests = 3, .loggers = 1,
 					 .ms = PLANTED_MS });
 }
+
+PLANTED(p_log_unlooked, "mmu: faults that log a page, and do not look whether it still is",
+	"is in no log")
+{
+	unit_mutants.log_unlooked = true;
+	mmu_log_in_between();
+}

@@ -6,14 +6,30 @@
  * Whatever dirty logging takes away here becomes visible to the guest's processors
  * at the latest by the TLB flush of the ioctl, before userspace sees what was
  * logged. Write tracking flushes before mmu_lock is dropped.
+ *
+ * GET and CLEAR_DIRTY_LOG take a page out of the log, and then its permission, beside
+ * faults that put it into the log, and then give the permission:
+ *
+ *	ioctl				fault
+ *	take the bit of the log		set the bit of the log
+ *	take the permission		install the entry
+ *					is the bit still set? else set it
+ *
+ * Whichever comes second, taking the permission or looking at the bit, finds what the
+ * other has left: a page that can be written to is in the log, or not for long.
  */
+#include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/sched.h>
 
 #include "mmu.h"
+#include "dirty.h"
 #include "roots.h"
 #include "sptes.h"
+#include "state.h"
 #include "tdp_mmu.h"
 #include "walk.h"
+#include "x86.h"
 
 /* Take permissions away from the leafs of a range. Return: whether there were any. */
 static bool tdp_clear_leafs(struct kvm *kvm, int as_id, gfn_t start, gfn_t end,
@@ -147,6 +163,170 @@ void kvm_tdp_mmu_clear_dirty_pt_masked(struct kvm *kvm,
 
 		tdp_pass_end(&p);
 	}
+}
+
+/* Take permissions away from some pages of a leaf table. */
+static void tdp_log_table(struct tdp_pass *p, struct kvm_mmu_page *sp,
+			  const unsigned long *pages, u64 bit)
+{
+	unsigned int i;
+	u64 spte;
+
+	for_each_set_bit(i, pages, SPTE_ENT_PER_PAGE) {
+		spte = READ_ONCE(sp->spt[i]);
+		while (is_shadow_present_pte(spte) && (spte & bit))
+			if (tdp_spte_try_set(p, &sp->spt[i], &spte, spte & ~bit))
+				break;
+	}
+}
+
+/* Huge pages may still be written to where all was said to be dirty at first. */
+static void tdp_log_no_huge(struct kvm *kvm, struct tdp_log *log)
+{
+	gfn_t start = log->gfn + find_first_bit(log->pages, SPTE_ENT_PER_PAGE);
+	gfn_t end = log->gfn + find_last_bit(log->pages, SPTE_ENT_PER_PAGE) + 1;
+
+	if (READ_ONCE(eager_page_split))
+		kvm_tdp_mmu_try_split_huge_pages(kvm, log->slot, start, end,
+						 PG_LEVEL_4K, TDP_SHARED);
+
+	tdp_clear_leafs(kvm, log->slot->as_id, start, end, PG_LEVEL_2M,
+			PT_WRITABLE_MASK, TDP_SHARED);
+}
+
+/* Watch what has been gathered. */
+static void tdp_log_watch(struct kvm *kvm, struct tdp_log *log)
+{
+	gfn_t end = log->gfn + SPTE_ENT_PER_PAGE;
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+	u64 bit;
+
+	if (!log->slot)
+		return;
+
+	read_lock(&kvm->mmu_lock);
+
+	if (kvm_dirty_log_manual_protect_and_init_set(kvm))
+		tdp_log_no_huge(kvm, log);
+
+	tdp_for_each_root(kvm, root, log->slot->as_id, TDP_VALID) {
+		struct tdp_walk w = {};
+
+		bit = tdp_dirty_bit(root, !kvm_x86_ops.cpu_dirty_log_size);
+		tdp_pass_begin(&p, kvm, TDP_SHARED);
+
+		tdp_for_each_spte(&w, &p, root, log->gfn, end, PG_LEVEL_2M)
+			if (w.level == PG_LEVEL_2M && tdp_walk_at_table(&w))
+				tdp_log_table(&p, spte_to_child_sp(w.spte),
+					      log->pages, bit);
+
+		tdp_pass_end(&p);
+	}
+
+	read_unlock(&kvm->mmu_lock);
+	cond_resched();
+
+	bitmap_zero(log->pages, SPTE_ENT_PER_PAGE);
+	log->slot = NULL;
+}
+
+/* Pages that one leaf table translates; bit 0 of @mask is @gfn. */
+static void tdp_log_add(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn,
+			unsigned long mask)
+{
+	struct tdp_log *log = &tdp_vm(kvm)->log;
+	unsigned int at = gfn % SPTE_ENT_PER_PAGE;
+	unsigned int word = at / BITS_PER_LONG, shift = at % BITS_PER_LONG;
+
+	if (log->slot != slot || log->gfn != gfn - at)
+		tdp_log_watch(kvm, log);
+
+	log->slot = slot;
+	log->gfn = gfn - at;
+	log->pages[word] |= mask << shift;
+	if (shift && mask >> (BITS_PER_LONG - shift))
+		log->pages[word + 1] |= mask >> (BITS_PER_LONG - shift);
+}
+
+/**
+ * kvm_tdp_mmu_log_pages - let writes to some pages be noticed, soon
+ * @kvm: the VM
+ * @slot: their memslot
+ * @offset: what bit 0 of @mask stands for, in pages from the memslot's first
+ * @mask: the pages, which have been taken out of the log by an atomic operation with
+ *	full ordering
+ *
+ * Stands in kvm_main.c for kvm_arch_mmu_enable_log_dirty_pt_masked(), without its
+ * mmu_lock. Pages are gathered until the next leaf table is reached, so that each
+ * table is looked up once.
+ *
+ * A VM with shadow pages has the base's way. If it gets them only now, what the base
+ * has mapped writable is found here, or it was logged after @mask was taken.
+ *
+ * Context: slots_lock held, mmu_lock not; may sleep. The caller goes on to
+ *	kvm_tdp_mmu_log_end(), and then flushes.
+ */
+void kvm_tdp_mmu_log_pages(struct kvm *kvm, struct kvm_memory_slot *slot,
+			   gfn_t offset, unsigned long mask)
+{
+	gfn_t gfn = slot->base_gfn + offset;
+	gfn_t next = round_up(gfn + 1, SPTE_ENT_PER_PAGE);
+	unsigned long here = mask;
+
+	lockdep_assert_held(&kvm->slots_lock);
+
+	if (!tdp_mmu_enabled || kvm_memslots_have_rmaps(kvm)) {
+		write_lock(&kvm->mmu_lock);
+		kvm_arch_mmu_enable_log_dirty_pt_masked(kvm, slot, offset, mask);
+		write_unlock(&kvm->mmu_lock);
+		cond_resched();
+		return;
+	}
+
+	/* A memslot may begin anywhere in a table. */
+	if (next - gfn < BITS_PER_LONG)
+		here &= BIT(next - gfn) - 1;
+
+	if (here)
+		tdp_log_add(kvm, slot, gfn, here);
+	if (here != mask)
+		tdp_log_add(kvm, slot, next, mask >> (next - gfn));
+}
+
+/**
+ * kvm_tdp_mmu_log_end - have all writes noticed that kvm_tdp_mmu_log_pages() was for
+ * @kvm: the VM
+ *
+ * Context: slots_lock held, mmu_lock not; may sleep. The caller flushes.
+ */
+void kvm_tdp_mmu_log_end(struct kvm *kvm)
+{
+	if (tdp_mmu_enabled)
+		tdp_log_watch(kvm, &tdp_vm(kvm)->log);
+}
+
+/**
+ * tdp_log_installed - a page that is logged may be written to from now on
+ * @kvm: the VM
+ * @slot: its memslot
+ * @gfn: the page, which was logged before
+ * @spte: what was installed
+ *
+ * If the page has been taken out of the log since, nobody may have found the entry.
+ *
+ * Context: mmu_lock held for read; kvm->srcu held. The entry was installed by a
+ *	cmpxchg, which pairs with the atomic operation that took the page out of the
+ *	log, and the reading of the entry after it, in kvm_tdp_mmu_log_pages().
+ */
+void tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
+		       gfn_t gfn, u64 spte)
+{
+	if (!slot || !slot->dirty_bitmap || !is_writable_pte(spte))
+		return;
+
+	if (!test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap))
+		mark_page_dirty_in_slot(kvm, slot, gfn);
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 #include "mmu.h"
 #include "mmutrace.h"
+#include "dirty.h"
 #include "invalidate.h"
 #include "sptes.h"
 #include "tables.h"
@@ -62,6 +63,8 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 	else if (was_table ||
 		 (was_present && is_writable_pte(old) && !is_writable_pte(new)))
 		p->flush = true;
+
+	tdp_log_installed(p->kvm, fault->slot, gfn, new);
 
 	if (unlikely(is_mmio_spte(vcpu->kvm, new))) {
 		vcpu->stat.pf_mmio_spte_created++;

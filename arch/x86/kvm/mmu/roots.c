@@ -33,7 +33,7 @@ void kvm_mmu_init_tdp_mmu(struct kvm *kvm)
 {
 	struct tdp_vm *vm;
 
-	/* Less than a page, and the caller has no way to fail here. */
+	/* Less than two pages, and the caller has no way to fail here. */
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	INIT_LIST_HEAD(&vm->roots);
 	INIT_LIST_HEAD(&kvm->arch.tdp_mmu_roots);

@@ -3,10 +3,13 @@
 #define __KVM_X86_MMU_STATE_H
 
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 #include <linux/mmu_notifier.h>
 #include <linux/spinlock.h>
+
+#include "spte.h"
 
 /*
  * Ranges that are known one by one. One task has about one in flight, for each
@@ -81,6 +84,20 @@ struct tdp_inflight {
 };
 
 /**
+ * struct tdp_log - pages of one leaf table that a dirty log ioctl is about to watch
+ * @slot: their memslot; NULL if there are none
+ * @gfn: the first gfn that the table translates
+ * @pages: which of its gfns
+ *
+ * Protected by kvm->slots_lock.
+ */
+struct tdp_log {
+	struct kvm_memory_slot *slot;
+	gfn_t gfn;
+	DECLARE_BITMAP(pages, SPTE_ENT_PER_PAGE);
+};
+
+/**
  * struct tdp_vm - the TDP MMU's state for one VM
  * @anchor: sole entry of kvm->arch.tdp_mmu_roots, which is how this is found
  * @roots: the trees, by their link. Read under RCU or mmu_lock, changed under
@@ -89,6 +106,7 @@ struct tdp_inflight {
  * @base: KVM's own notifier callbacks
  * @ops: those with ours in place of some
  * @inflight: see &struct tdp_inflight
+ * @log: see &struct tdp_log
  *
  * Made and freed with the VM.
  */
@@ -99,6 +117,7 @@ struct tdp_vm {
 	const struct mmu_notifier_ops *base;
 	struct mmu_notifier_ops ops;
 	struct tdp_inflight inflight;
+	struct tdp_log log;
 };
 
 static inline struct tdp_vm *tdp_vm(struct kvm *kvm)

@@ -28,6 +28,15 @@ static inline unsigned long find_first_zero_bit(const unsigned long *p,
 		i++;
 	return i;
 }
+static inline unsigned long find_last_bit(const unsigned long *p,
+					  unsigned long size)
+{
+	unsigned long i = size;
+
+	while (i && !test_bit(i - 1, p))
+		i--;
+	return i ? i - 1 : size;
+}
 #define for_each_set_bit(i, p, size) \
 	for ((i) = find_first_bit(p, size); (i) < (size); \
 	     (i) = find_next_bit(p, size, (i) + 1))

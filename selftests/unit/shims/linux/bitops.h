@@ -45,6 +45,7 @@ static inline void clear_bit(unsigned long nr, unsigned long *p)
 	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 #endif
+#define test_bit_le		test_bit
 static inline bool test_and_set_bit(unsigned long nr, unsigned long *p)
 {
 	return __atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr),

@@ -49,6 +49,7 @@ struct kvm_memory_slot {
 	u32 flags;
 	short id;
 	u16 as_id;
+	unsigned long *dirty_bitmap;
 	struct interval_tree_node hva_node[2];
 };
 
@@ -84,6 +85,7 @@ struct kvm {
 	refcount_t users_count;
 	struct dentry *debugfs_dentry;
 	bool vm_bugged;
+	u64 manual_dirty_log_protect;
 	int nr_vcpus;			/* read with acquire */
 	struct kvm_vcpu *vcpus[UNIT_VCPUS];
 	struct kvm_arch arch;
@@ -174,6 +176,10 @@ static inline bool kvm_slot_dirty_track_enabled(const struct kvm_memory_slot *s)
 {
 	return s->flags & KVM_MEM_LOG_DIRTY_PAGES;
 }
+static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
+{
+	return kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET;
+}
 #define __kvm_memslots(kvm, as_id)	kvm_memslots(kvm)
 #define kvm_arch_nr_memslot_as_ids(kvm)	1
 #define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
@@ -196,6 +202,9 @@ int gfn_to_page_many_atomic(struct kvm_memory_slot *slot, gfn_t gfn,
 void put_page(struct page *page);
 void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			     gfn_t gfn);
+void kvm_arch_mmu_enable_log_dirty_pt_masked(struct kvm *kvm,
+					     struct kvm_memory_slot *slot,
+					     gfn_t offset, unsigned long mask);
 void kvm_account_pgtable_pages(void *virt, int nr);
 void kvm_mmu_invalidate_begin(struct kvm *kvm);
 void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Stands before kvm_main.c: what "kvm_mm.h" says of mmu_lock there, but for two
+ * functions. The base holds it for write while GET and CLEAR_DIRTY_LOG go through a
+ * memslot's log. The log itself needs no lock, and what follows from it for the page
+ * tables takes mmu_lock where it needs it (arch/x86/kvm/mmu/dirty.c).
+ */
+#ifndef __KVM_XEN_KVM_MAIN_H__
+#define __KVM_XEN_KVM_MAIN_H__
+
+#include <linux/kvm_host.h>
+#include <linux/string.h>
+
+#include <kvm_mm.h>
+
+void kvm_tdp_mmu_log_end(struct kvm *kvm);
+
+/* @func: __func__ of the caller, so that the compiler knows. */
+static __always_inline bool kvm_main_reads_log(const char *func)
+{
+	return !strcmp(func, "kvm_get_dirty_log_protect") ||
+	       !strcmp(func, "kvm_clear_dirty_log_protect");
+}
+
+static __always_inline void kvm_main_mmu_lock(struct kvm *kvm, const char *func)
+{
+	if (!kvm_main_reads_log(func))
+		write_lock(&kvm->mmu_lock);
+}
+
+static __always_inline void kvm_main_mmu_unlock(struct kvm *kvm, const char *func)
+{
+	if (!kvm_main_reads_log(func))
+		write_unlock(&kvm->mmu_lock);
+	else
+		kvm_tdp_mmu_log_end(kvm);
+}
+
+#undef KVM_MMU_LOCK
+#undef KVM_MMU_UNLOCK
+#define KVM_MMU_LOCK(kvm)	kvm_main_mmu_lock(kvm, __func__)
+#define KVM_MMU_UNLOCK(kvm)	kvm_main_mmu_unlock(kvm, __func__)
+
+#endif
