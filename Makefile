@@ -3,7 +3,7 @@
 # Verbs only; `make help` lists them. The work is done by the scripts they name.
 
 # Settings of the command line reach the scripts through the environment.
-export HOST T STOCK SAN SEED RACE_MS V REFRESH
+export HOST T STOCK REPEAT SAN SEED RACE_MS V REFRESH
 
 # The names of lab/hosts.py.
 hosts := $(shell sed -n 's/^    Host."\([^"]*\)".*/\1/p' lab/hosts.py)
@@ -59,7 +59,7 @@ help:
 	@echo 'make shell     a shell in such a host'
 	@echo 'make guest     your own guest: KERNEL=file [INITRD=file] [DISK=file] [APPEND=words]'
 	@echo 'make unit      the C files in user space, with checking locks (SAN=address|thread)'
-	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1)'
+	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1 REPEAT=n)'
 	@echo 'make stress    random operations, bounded (HOST=amd MIN=10 SEED=number STOCK=1)'
 	@echo 'make check     checkpatch, sparse, shellcheck, kernel-doc, W=1'
 	@echo 'make clean     remove what was built; the Debian root and kernels stay'

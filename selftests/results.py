@@ -6,6 +6,7 @@ compares; writes TAP. Knows nothing of hosts and emulators.
 """
 
 import configparser
+import copy
 import fnmatch
 import itertools
 import re
@@ -54,6 +55,9 @@ class Case:
         self.where = ""         # the directory of its boot
         self.results, self.lines, self.notes = [], [], []
         self.seconds = None
+        self.repeat = 1         # how often it is to be run
+        self.runs = 0           # and was
+        self.bad = 0            # of these not as expected
         if self.kind not in KINDS:
             raise UsageError(f"tests.cfg: {name} is of unknown kind "
                              f"{self.kind}")
@@ -77,6 +81,10 @@ class Case:
         """The tables say seconds of host amd; this one is slower."""
         self.timeout *= factor
         self.cost *= factor
+
+    def left(self):
+        """How often it is still to be run."""
+        return self.repeat - self.runs
 
     def command(self):
         only = f"-r {self.only}" if self.only else ""
@@ -400,6 +408,18 @@ class Suite:
             return (SKIP, reason) if expected in (SKIP, LOST) else \
                 (XSKIP, result.reason or "no reason given")
         return (XFAIL, reason) if expected == FAIL else (FAIL, result.reason)
+
+    def ran(self, case, modules, status, seconds, lines):
+        """One run of a case has ended. Of several the first counts that is not as
+        it must be, or the first of all."""
+        run = copy.copy(case)
+        run.judge(status, seconds, lines)
+        bad = self.verdict([run], modules, False).status() != 0
+        case.runs += 1
+        case.bad += bad
+        if case.runs == 1 or (bad and case.bad == 1):
+            case.seconds, case.lines = run.seconds, run.lines
+            case.results = run.results
 
     def summary(self, case, modules):
         """One word for a case, and what to add to it."""

@@ -136,6 +136,30 @@ def others(suite):
         yield "what a unit test says of its failure was not shown"
 
 
+def repeated(suite):
+    """Of several runs the first counts that is not as it must be."""
+    for name, statuses, modules, kept in (
+            ("prog", (0, 0, 0), "ours", "run 0"),
+            ("prog", (0, 1, 0, 254), "ours", "run 1"),
+            ("prog", (137, 0), "ours", "run 0"),
+            ("broken", (254, 254, 0), "ours", "run 2"),
+            ("known_one", (4, 4), "ours", "run 0")):
+        case = make_case(name, "upstream")
+        case.repeat = len(statuses)
+        for i, status in enumerate(statuses):
+            if case.left() != len(statuses) - i:
+                yield f"{name}: {case.left()} runs left after {i}"
+            suite.ran(case, modules, status, 1, [f"run {i}"])
+        bad = suite.verdict([case], modules, False).status() != 0
+        if case.lines != [kept] or case.left() or bad != bool(case.bad):
+            yield f"{name} ended with {statuses}: {case.lines} was kept"
+    case = make_case("ours", "ours")
+    for word in ("ok", "not ok"):
+        suite.ran(case, "stock", 0, 1, ["1..1", f"{word} 1 f.gap"])
+    if (case.bad, case.lines[1]) != (1, "ok 1 f.gap"):
+        yield "a gap that was closed in one of two runs was not kept"
+
+
 def kernel_log(suite, top):
     """Is each complaint put down to the case in which it came?"""
     with open(f"{top}/console.log", "w", encoding="utf-8") as f:
@@ -162,7 +186,7 @@ def main():
         suite = results.Suite(f"{top}/t")
         suite.whole = False
         wrong = list(planted(suite)) + list(others(suite)) + \
-            list(kernel_log(suite, top))
+            list(repeated(suite)) + list(kernel_log(suite, top))
     for text in wrong:
         print(text)
     return bool(wrong)

@@ -147,8 +147,9 @@ def make_payload(directory, cases, kernel):
     shutil.copy(f"{programs}/ours/{probe}/kvm_xen_probe.ko", directory)
     with open(f"{directory}/list", "w", encoding="utf-8") as f:
         for c in cases:
-            f.write("\t".join((c.name, str(c.timeout), c.setup or "-",
-                               "/payload/" + c.command())) + "\n")
+            line = "\t".join((c.name, str(c.timeout), c.setup or "-",
+                              "/payload/" + c.command())) + "\n"
+            f.write(line * c.left())
     for program in {c.program for c in cases}:
         for where in ("ours", "upstream", "upstream/x86_64"):
             path = f"{programs}/{where}/{program}"
@@ -168,7 +169,8 @@ class Boot:
         self.out = f"{lane.out}/boot-{lane.boots}"
         self.current = None
         self.lines = []
-        self.done = {}          # case name: (status, seconds, output lines)
+        self.ran = set()        # names of cases that ran at least once
+        self.done = set()       # and of those that need no other boot
         self.heard = time.monotonic()
 
     def line(self, text):
@@ -178,9 +180,11 @@ class Boot:
             self.current, self.lines = words[1], []
             self.lane.started(self.current)
         elif text.startswith("@@end ") and len(words) == 4:
-            self.done[words[1]] = (int(words[2]), int(words[3]), self.lines)
             self.current = None
-            self.lane.finished(words[1], self.done[words[1]])
+            self.ran.add(words[1])
+            if self.lane.finished(words[1], int(words[2]), int(words[3]),
+                                  self.lines):
+                self.done.add(words[1])
         elif self.current:
             self.lines.append(text)
 
@@ -189,7 +193,8 @@ class Boot:
         payload = f"{self.out}/payload"
         make_payload(payload, self.cases, self.lane.host.kernel)
         slow = self.lane.host.slow
-        limit = 300 * slow + sum(60 * slow + 8 * c.cost for c in self.cases)
+        limit = 300 * slow + sum((60 * slow + 8 * c.cost) * c.left()
+                                 for c in self.cases)
         command = ["lab/host", "--host", self.lane.host.name, "--modules",
                    self.lane.modules, "--payload", payload, "--out", self.out,
                    "--hugepages", str(HUGE_PAGES), "--timeout", str(limit),
@@ -229,24 +234,26 @@ class Lane:
         self.host = hosts.find(cases[0].host)
         self.out = f"{runner.out}/lane-{number}"
         self.cases = {c.name: c for c in cases}
-        self.tries = {c.name: 0 for c in cases}
+        self.lost = {c.name: 0 for c in cases}
         self.boots = 0
         self.booting = f"boot of host {number}"
         shutil.rmtree(self.out, ignore_errors=True)
         os.makedirs(self.out)
 
     def started(self, name):
-        self.tries[name] += 1
         self.runner.running.add(self.cases[name].title)
         self.runner.running.discard(self.booting)
 
-    def finished(self, name, outcome):
-        status, seconds, lines = outcome
+    def finished(self, name, status, seconds, lines):
+        """A run of a case has ended. Returns whether it was the last."""
         case = self.cases[name]
-        case.judge(status, seconds, lines)
-        if self.tries[name] > 1:
+        self.runner.suite.ran(case, self.modules, status, seconds, lines)
+        if case.left():
+            return False
+        if self.lost[name]:
             case.note(f"the emulator was lost in the first try of {name}")
         self.runner.report(case)
+        return True
 
     def run(self):
         """Cases that were cut off start the next boot, so none is forgotten."""
@@ -262,23 +269,23 @@ class Lane:
             if boot.current:
                 self.runner.running.discard(self.cases[boot.current].title)
             kernel = results.KernelLog(f"{boot.out}/console.log")
-            for name in list(boot.done) + [boot.current]:
+            for name in list(boot.ran) + [boot.current]:
                 if name:
                     self.cases[name].where = boot.out
             self.runner.kernel(self.host.name, kernel,
-                               [c for c in left if c.name in boot.done],
+                               [c for c in left if c.name in boot.ran],
                                boot.out)
-            if self.runner.as_expected([self.cases[n] for n in boot.done]) and \
+            if self.runner.as_expected([self.cases[n] for n in boot.ran]) and \
                     not boot.current:
                 # Kept only for those who want to see a failure again.
                 shutil.rmtree(f"{boot.out}/payload", ignore_errors=True)
             left = [c for c in left if c.name not in boot.done]
-            if not boot.done and not boot.current:
+            if not boot.ran and not boot.current:
                 dead_boots += 1
             if boot.current:
                 self.cut_off(left, boot, kernel, status)
             if dead_boots == TRIES or (left and status != RIG and
-                                       not boot.current and not boot.done):
+                                       not boot.current and not boot.ran):
                 for c in left:
                     c.error(f"the host ran no case; see {boot.out}")
                     self.runner.report(c)
@@ -290,9 +297,13 @@ class Lane:
         """The host ended in the middle of a case."""
         case = self.cases[boot.current]
         died = kernel.of(case.name)
+        self.lost[case.name] += 1
         if status != RIG and died:
             case.fail(f"the host's kernel died: {died[0]}", boot.lines)
-        elif self.tries[case.name] < TRIES:
+        elif case.bad:
+            # One that is known to be wrong is not tried again.
+            case.note("the emulator was lost in a later run")
+        elif self.lost[case.name] < TRIES:
             say(f"{self.host.name}: the emulator was lost in {case.name}; "
                 "it is run again")
             # First in the next boot: nothing before it can be the cause.
@@ -431,10 +442,13 @@ class Runner:
         env = {k: v for k, v in os.environ.items() if k not in ("STOCK", "T")}
         env["SAN"] = case.args
         only = [case.only] if case.only else []
-        p = subprocess.run(["selftests/unit/run"] + only, env=env, text=True,
-                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, errors="replace")
-        case.judge(p.returncode, None, p.stdout.splitlines())
+        while case.left() and not case.bad:
+            p = subprocess.run(["selftests/unit/run"] + only, env=env,
+                               text=True, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, errors="replace")
+            self.suite.ran(case, self.modules, p.returncode, None,
+                           p.stdout.splitlines())
         self.report(case)
 
     def guest(self, case):
@@ -442,6 +456,12 @@ class Runner:
         out = f"{self.out}/{case.title}"
         os.makedirs(out)
         self.running.add(case.title)
+        while case.left() and not case.bad:
+            self.boot_guest(case, out)
+        self.report(case)
+
+    def boot_guest(self, case, out):
+        """One of a case's boots; again if the host is lost."""
         for i in range(TRIES):
             began = time.monotonic()
             log = f"{out}/guest-boot.log"
@@ -457,10 +477,10 @@ class Runner:
                 break
             if i == 0:
                 say(f"{case.title}: the emulator was lost; it is run again")
-        case.program_result(status, time.monotonic() - began, lines)
+        self.suite.ran(case, self.modules, status, time.monotonic() - began,
+                       lines)
         if i and status != RIG:
             case.note("the emulator was lost in the first try")
-        self.report(case)
 
     def kernel(self, host, log, cases, out):
         """Put the kernel's complaints down to cases; they fail them."""
@@ -481,6 +501,9 @@ class Runner:
 
     def report(self, case):
         """A case is judged: show it, keep its log."""
+        if case.repeat > 1 and case.runs:
+            case.note(f"{case.runs} runs, {case.bad} of them not as they "
+                      "must be")
         with self.lock:
             self.judged += 1
             path = f"{self.out}/{case.title}.log"
@@ -521,9 +544,18 @@ def parse(argv):
         epilog="Environment (or make variables): HOST=name of a host, "
                "T=pattern (a part or a glob of a case's or a result's name, "
                "a group, or smoke), "
-               "STOCK=1 (the stock modules).")
+               "STOCK=1 (the stock modules), "
+               "REPEAT=n (each case n times in one boot).")
     p.add_argument("--list", action="store_true", help="only show the cases")
     return p.parse_args(argv)
+
+
+def repeats():
+    """How often each case is run."""
+    text = os.environ.get("REPEAT") or "1"
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UsageError(f"REPEAT={text} is no number of times")
+    return int(text)
 
 
 def main(argv):
@@ -537,6 +569,8 @@ def main(argv):
         if host.name == hosts.DEFAULT and not (pattern or stock):
             for other in hosts.HOSTS:
                 cases += suite.smoke(other)
+        for c in cases:
+            c.repeat = repeats()
     except (UsageError, hosts.UnknownHost) as e:
         print(f"selftests/run: {e}", file=sys.stderr)
         return USAGE
