@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -297,6 +298,13 @@ bool unit_now_and_then(unsigned int n)
 	if (!rnd)
 		rnd = unit_seed ^ (uint64_t)(current->slot + 1) << 40;
 	return unit_rand(&rnd) % n == 0;
+}
+
+void unit_stall(void)
+{
+	/* A CPU may stand still anywhere: its hypervisor has others. */
+	if (unit_mutants.readers_stall && unit_now_and_then(256))
+		sched_yield();
 }
 
 uint64_t unit_rand(uint64_t *state)

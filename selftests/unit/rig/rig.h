@@ -141,6 +141,9 @@ void unit_relax(void);
 /* True in one of @n calls of a thread, which ones is chance. */
 bool unit_now_and_then(unsigned int n);
 
+/* Where a reader has looked and not touched yet: with readers_stall it may stay a while. */
+void unit_stall(void);
+
 unsigned long unit_irq_off(const char *where);
 void unit_irq_restore(unsigned long flags, const char *where);
 void unit_assert_irqs(bool off, const char *where);

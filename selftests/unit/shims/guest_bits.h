@@ -9,9 +9,12 @@
 
 #include <linux/bits.h>
 #include <linux/types.h>
+#include "rig/rig.h"
 
 static inline bool guest_test_and_set_bit(u32 bit, u32 *word)
 {
+	unit_stall();
+
 	return __atomic_fetch_or(word, 1u << bit, __ATOMIC_SEQ_CST) >> bit & 1;
 }
 

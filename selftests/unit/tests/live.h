@@ -11,7 +11,6 @@ static inline bool live_look(struct gfn_to_pfn_cache *gpc, int *cpu, int touches
 	return true;
 }
 #else
-#include <sched.h>
 #include <pfncache/gpc_live.h>
 
 /* One look, as an event's delivery: was there a page? */
@@ -25,9 +24,7 @@ static inline bool live_look(struct gfn_to_pfn_cache *gpc, int *cpu, int touches
 	if (kvm_gpc_reader(gpc->kvm, cpu))
 		khva = kvm_gpc_live(gpc);
 	while (khva && touches--) {
-		/* A CPU may stand still anywhere: its hypervisor has others. */
-		if (unit_mutants.readers_stall && unit_now_and_then(256))
-			sched_yield();
+		unit_stall();
 		unit_touch_live(khva, &seen);
 	}
 	local_irq_restore(flags);

@@ -396,6 +396,7 @@ void storm_run(const struct storm *storm)
 	if (!setup.still)
 		EXPECT(atomic_long_read(&xen_events(w.kvm)->stats.latched) > 10);
 	unit_slots_published = NULL;
-	unit_xen_kvm = NULL;
 	xen_end();
+	/* The worker has ended. */
+	unit_xen_kvm = NULL;
 }
