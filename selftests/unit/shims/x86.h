@@ -8,7 +8,11 @@
 extern bool eager_page_split;
 extern u64 unit_tsc;
 #define rdtsc()				unit_tsc
-#define kvm_read_l1_tsc(vcpu, tsc)	(tsc)
+/* Ratios are whole numbers here, and 0 is one. */
+#define kvm_scale_tsc(tsc, ratio)	((tsc) * ((ratio) ?: 1))
+#define kvm_read_l1_tsc(vcpu, tsc) \
+	(kvm_scale_tsc(tsc, (vcpu)->arch.l1_tsc_scaling_ratio) + \
+	 (vcpu)->arch.l1_tsc_offset)
 
 u64 get_kvmclock_ns(struct kvm *kvm);
 bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc);

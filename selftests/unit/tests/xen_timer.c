@@ -65,6 +65,25 @@ TEST(xen_time_now, "xen: time: computed as the guest does, from its own paramete
 	xen_end();
 }
 
+TEST(xen_time_tsc_moved, "xen: time: at sched-out as it was noted, though the guest's TSC has been set since")
+{
+	timer_begin();
+	vcpu->arch.l1_tsc_scaling_ratio = 2;
+	vcpu->arch.l1_tsc_offset = -unit_tsc;
+	time_goes(3000);
+	xen_clock_note(vcpu);
+	time_goes(1000);
+	EXPECT_EQ(xen_clock_read(vcpu), 8000);
+	EXPECT_EQ(xen_guest_time(vcpu, NULL), 8000);
+	/* Ahead and back; the clock that goes with it is yet to be computed. */
+	vcpu->arch.l1_tsc_offset += 1ull << 40;
+	EXPECT_EQ(xen_clock_read(vcpu), 8000);
+	vcpu->arch.l1_tsc_offset -= 1ull << 41;
+	time_goes(1000);
+	EXPECT_EQ(xen_clock_read(vcpu), 10000);
+	xen_end();
+}
+
 TEST(xen_time_to_ktime, "xen: time: any time that a guest may ask for has its place, or is past")
 {
 	ktime_t when;

@@ -81,8 +81,8 @@ struct xen_vm {
  * @halt_ns: time blocked in the kernel, when last looked at
  * @runstate_entry: guest time of the last change; 0: not started yet
  * @runstate_times: ns in each state; their sum is @runstate_entry
- * @clock_tsc: with @clock_ns, @clock_mul and @clock_shift the guest's clock as
- *	last seen in process context, for sched-out, which cannot ask
+ * @clock_tsc: the host's TSC; with @clock_ns, @clock_mul and @clock_shift the guest's
+ *	clock as last seen in process context, for sched-out, which cannot ask
  * @clock_ns: guest time at @clock_tsc; 0: it cannot be computed from the TSC
  * @parked: dwords of evtchn_pending that a sender could not tell the guest of, since
  *	vcpu_info was not to be reached. Dwords are the same ports in either

@@ -26,8 +26,8 @@ static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu)
 }
 
 /*
- * TSC ticks since the clock was computed. Return: false if the TSC was set back
- * since: what the guest would compute then is of no use to anybody.
+ * TSC ticks since the clock was computed, or noted. Return: false if the TSC was set
+ * back since: what the guest would compute then is of no use to anybody.
  */
 static bool xen_ticks_since(u64 then, u64 now, u64 *ticks)
 {
@@ -94,17 +94,27 @@ bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
  * xen_clock_note - remember the guest's clock for sched-out
  * @vcpu: the vCPU
  *
+ * What time it is now, and how fast it goes: until the next time the offset of the
+ * guest's TSC may change at any moment, and with it, but later, the clock.
+ *
  * Context: the vCPU's task, preemption off, not in the middle of changing the clock.
  */
 void xen_clock_note(struct kvm_vcpu *vcpu)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
 	struct xen_vcpu *x = xen_vcpu(vcpu);
+	u64 ticks;
 
-	x->clock_tsc = hv->tsc_timestamp;
+	x->clock_tsc = rdtsc();
 	x->clock_mul = hv->tsc_to_system_mul;
 	x->clock_shift = hv->tsc_shift;
-	x->clock_ns = xen_clock_is_tsc(vcpu) ? hv->system_time : 0;
+	x->clock_ns = 0;
+	if (xen_clock_is_tsc(vcpu) &&
+	    xen_ticks_since(hv->tsc_timestamp,
+			    kvm_read_l1_tsc(vcpu, x->clock_tsc), &ticks))
+		x->clock_ns = hv->system_time +
+			      pvclock_scale_delta(ticks, hv->tsc_to_system_mul,
+						  hv->tsc_shift);
 }
 
 /**
@@ -119,9 +129,10 @@ u64 xen_clock_read(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	u64 ticks;
 
-	if (!x->clock_ns ||
-	    !xen_ticks_since(x->clock_tsc, kvm_read_l1_tsc(vcpu, rdtsc()), &ticks))
+	if (!x->clock_ns || !xen_ticks_since(x->clock_tsc, rdtsc(), &ticks))
 		return get_kvmclock_ns(vcpu->kvm);
+
+	ticks = kvm_scale_tsc(ticks, vcpu->arch.l1_tsc_scaling_ratio);
 
 	return x->clock_ns + pvclock_scale_delta(ticks, x->clock_mul,
 						 x->clock_shift);

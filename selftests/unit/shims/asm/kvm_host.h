@@ -51,6 +51,7 @@ struct kvm_arch {
 struct kvm_vcpu_arch {
 	struct kvm_vcpu_xen xen;
 	struct pvclock_vcpu_time_info hv_clock;
+	u64 l1_tsc_offset, l1_tsc_scaling_ratio;
 	u32 mp_state;
 	struct kvm_mmu *mmu;
 	struct kvm_mmu root_mmu;
