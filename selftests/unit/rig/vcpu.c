@@ -76,6 +76,13 @@ void unit_vcpu_destroy(struct kvm_vcpu *vcpu)
 	free(vcpu);
 }
 
+_Thread_local struct kvm_vcpu *unit_running_vcpu;
+
+struct kvm_vcpu *kvm_get_running_vcpu(void)
+{
+	return unit_running_vcpu;
+}
+
 /* What is asked for is there before the asking is seen. */
 void kvm_make_request(int req, struct kvm_vcpu *vcpu)
 {

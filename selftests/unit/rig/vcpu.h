@@ -12,6 +12,9 @@ unsigned long unit_vcpu_kicks(struct kvm_vcpu *vcpu);
 /* Take the interrupt that waits in the APIC. */
 bool unit_vcpu_take_irq(struct kvm_vcpu *vcpu);
 
+/* The one that this task runs, if it does. */
+extern _Thread_local struct kvm_vcpu *unit_running_vcpu;
+
 /* The VM whose bits rig/xen_mutants.c may meddle with. */
 extern struct kvm *unit_xen_kvm;
 

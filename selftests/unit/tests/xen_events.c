@@ -148,6 +148,25 @@ TEST(xen_latch_unmapped, "xen: events: a page that was unmapped is brought back 
 	xen_end();
 }
 
+TEST(xen_latch_self, "xen: events: what a vCPU sends has arrived when it goes on")
+{
+	/* Nobody else does anything. */
+	unit_mutants.work_lost = true;
+	xen_begin(2, true);
+	unit_running_vcpu = kvm_get_vcpu(w.kvm, 0);
+	run_vcpu(0);
+	EXPECT(!kvm_xen_has_pending_events(unit_running_vcpu));
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(1, 9), 1);
+	EXPECT(kvm_xen_has_pending_events(unit_running_vcpu));
+	run_vcpu(0);
+	EXPECT(delivered((void *)9ul));
+	EXPECT(guest_told(1, 9));
+	unit_running_vcpu = NULL;
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
 TEST(xen_latch_vcpu, "xen: events: for a vCPU that comes later")
 {
 	xen_begin(1, true);

@@ -217,7 +217,16 @@ static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
 /* See to it that a vCPU, or the worker, looks at what is latched. */
 static void xen_latched(struct xen_events *ev, struct kvm_vcpu *vcpu)
 {
+	struct kvm_vcpu *self = kvm_get_running_vcpu();
+
 	atomic_long_inc(&ev->stats.latched);
+
+	/*
+	 * A vCPU that sends delivers it before it goes on, so its guest finds what it
+	 * has sent, as if nothing had been in the way.
+	 */
+	if (self && self->kvm == ev->kvm)
+		set_bit(ilog2(XEN_TODO_LATCH), &xen_vcpu(self)->todo);
 
 	/* Who makes a vCPU lets it look here at its first entry. */
 	if (vcpu)

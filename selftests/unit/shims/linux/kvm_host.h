@@ -247,6 +247,7 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
 void kvm_make_request(int req, struct kvm_vcpu *vcpu);
 bool kvm_test_request(int req, struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+struct kvm_vcpu *kvm_get_running_vcpu(void);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 int kvm_arch_vcpu_ioctl_run(struct kvm_vcpu *vcpu);
 int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
