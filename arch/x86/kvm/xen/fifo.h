@@ -36,6 +36,8 @@ int xen_fifo_unmask(struct kvm *kvm, struct kvm_vcpu **vcpu, u32 port,
 int xen_fifo_pending(struct kvm *kvm, u32 port);
 
 bool xen_fifo_knows(struct kvm *kvm, u32 port);
+
+/* fifo_latch.c */
 bool xen_fifo_latch(struct kvm *kvm, u32 vcpu_id, u32 port, u32 priority);
 void xen_fifo_relatch(struct kvm *kvm, u32 port);
 void xen_fifo_flush(struct kvm *kvm);
@@ -43,6 +45,8 @@ bool xen_fifo_waiting(struct kvm *kvm);
 int xen_fifo_refresh_word(struct kvm *kvm, u32 port);
 int xen_fifo_refresh(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 		     u32 priority);
+
+/* fifo_attr.c */
 struct xen_port __rcu **xen_fifo_route(struct kvm *kvm, u32 port);
 u32 xen_fifo_max_port(struct kvm *kvm);
 

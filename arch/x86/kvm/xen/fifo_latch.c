@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events of the FIFO ABI that could not be put into their queues: kept, and tried again
+ * from where one may sleep and bring pages back.
+ */
+#include <linux/kvm_host.h>
+#include <linux/nospec.h>
+
+#include "fifo.h"
+#include "fifo_state.h"
+
+/**
+ * xen_fifo_latch - keep an event until it can be put into its queue
+ * @kvm: the VM
+ * @vcpu_id: whom it is for
+ * @port: a port there is
+ * @priority: as for xen_fifo_raise()
+ *
+ * Context: any.
+ * Return: whether it was not kept already.
+ */
+bool xen_fifo_latch(struct kvm *kvm, u32 vcpu_id, u32 port, u32 priority)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+
+	port = array_index_nospec(port, f->nr_ports);
+	xen_fifo_aim(f, port, vcpu_id, xen_fifo_priority(priority));
+	/* Full barriers: aim, port, page. Pairs with xen_fifo_flush(). */
+	if (test_and_set_bit(port, f->latched))
+		return false;
+	set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
+
+	return true;
+}
+
+/**
+ * xen_fifo_relatch - keep an event whose vCPU and priority are known
+ * @kvm: the VM
+ * @port: a port there is
+ *
+ * Context: any.
+ */
+void xen_fifo_relatch(struct kvm *kvm, u32 port)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+
+	set_bit(port, f->latched);
+	/* Full barriers, as in xen_fifo_latch(). */
+	set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
+}
+
+/* @gone: the ports' page is not to be had now, for any of them. */
+static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
+				unsigned int word, bool *gone)
+{
+	unsigned long ports = xchg(&f->latched[word], 0);
+	unsigned int bit;
+
+	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
+		u32 port = word * BITS_PER_LONG + bit;
+		u32 aim = READ_ONCE(f->ports[port].aim);
+		struct kvm_vcpu *vcpu = xen_fifo_aimed_vcpu(kvm, aim);
+		int why;
+
+		/* A reset has come in between. */
+		if (!aim)
+			continue;
+		if (vcpu && !*gone) {
+			if (xen_event_deliver(kvm, vcpu, port,
+					      xen_fifo_aimed_priority(aim),
+					      &why) != -EWOULDBLOCK) {
+				atomic_long_inc(&xen_events(kvm)->stats.flushed);
+				continue;
+			}
+			*gone = xen_fifo_refresh_word(kvm, port);
+		}
+		xen_fifo_relatch(kvm, port);
+	}
+}
+
+/**
+ * xen_fifo_flush - put what is latched into its queues
+ * @kvm: the VM
+ *
+ * What cannot be stays latched.
+ *
+ * Context: may sleep; kvm->srcu held.
+ */
+void xen_fifo_flush(struct kvm *kvm)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	unsigned int page, word, last;
+
+	if (!xen_fifo_ports(kvm))
+		return;
+
+	for (page = 0; page < f->nr_pages; page++) {
+		bool gone = false;
+
+		/* Pairs with xen_fifo_latch(): what is announced is there. */
+		if (!test_bit(page, f->latched_pages) ||
+		    !test_and_clear_bit(page, f->latched_pages))
+			continue;
+		last = min_t(unsigned int, (page + 1) * XEN_FIFO_WORDS,
+			     f->nr_ports) - 1;
+		for (word = page * XEN_FIFO_WORDS / BITS_PER_LONG;
+		     word <= last / BITS_PER_LONG; word++)
+			if (READ_ONCE(f->latched[word]))
+				xen_fifo_flush_word(kvm, f, word, &gone);
+		cond_resched();
+	}
+}
+
+/**
+ * xen_fifo_waiting - is anything latched that can be delivered some time?
+ * @kvm: the VM
+ *
+ * What waits for a page that the VMM has not set yet is told of it then.
+ *
+ * Context: any.
+ */
+bool xen_fifo_waiting(struct kvm *kvm)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	unsigned int page;
+
+	if (!xen_fifo_ports(kvm))
+		return false;
+
+	for_each_set_bit(page, f->latched_pages, f->nr_pages)
+		if (READ_ONCE(f->pages[page].active))
+			return true;
+
+	return false;
+}
+
+/**
+ * xen_fifo_refresh_word - bring the page of a port's word back
+ * @kvm: the VM
+ * @port: any number
+ *
+ * Context: as kvm_gpc_refresh().
+ * Return: as kvm_gpc_refresh(), and -EINVAL if there is no such port.
+ */
+int xen_fifo_refresh_word(struct kvm *kvm, u32 port)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+
+	if (port >= f->nr_ports)
+		return -EINVAL;
+	port = array_index_nospec(port, f->nr_ports);
+
+	return kvm_gpc_refresh(&f->pages[port / XEN_FIFO_WORDS], PAGE_SIZE);
+}
+
+/**
+ * xen_fifo_refresh - bring everything back that an event needs
+ * @kvm: the VM
+ * @vcpu: the vCPU it is for
+ * @port: a port there is
+ * @priority: as for xen_fifo_raise()
+ *
+ * Context: as kvm_gpc_refresh().
+ * Return: as kvm_gpc_refresh().
+ */
+int xen_fifo_refresh(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
+		     u32 priority)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	struct xen_fifo_vcpu *fv = xen_fifo_vcpu(f, vcpu->vcpu_idx);
+	u32 tail;
+	int r;
+
+	r = xen_fifo_refresh_word(kvm, port);
+	if (r)
+		return r;
+	if (!fv)
+		return -EINVAL;
+	r = kvm_gpc_refresh(&fv->control,
+			    sizeof(struct evtchn_fifo_control_block));
+	if (r)
+		return r;
+
+	tail = READ_ONCE(fv->tail[xen_fifo_priority(priority)]);
+
+	return tail ? xen_fifo_refresh_word(kvm, tail) : 0;
+}
