@@ -699,6 +699,25 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 	return xen_events_make(kvm);
 }
 
+/* An event of the VMM's for which something is to be brought back first. */
+static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
+					   struct kvm_vcpu *vcpu, u32 vcpu_id,
+					   u32 port, u32 priority)
+{
+	struct kvm *kvm = ev->kvm;
+	int r, idx, why;
+
+	idx = srcu_read_lock(&kvm->srcu);
+	r = xen_event_deliver(kvm, vcpu, port, priority, &why);
+	srcu_read_unlock(&kvm->srcu, idx);
+	if (r != -EWOULDBLOCK)
+		return r;
+
+	r = xen_latch(ev, vcpu, vcpu_id, port, priority);
+
+	return r < 0 ? r : why;
+}
+
 /**
  * kvm_xen_hvm_evtchn_send - KVM_XEN_HVM_EVTCHN_SEND
  * @kvm: the VM
@@ -714,9 +733,10 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt)
 {
+	struct xen_events *ev = xen_events(kvm);
 	u32 vcpu_id = evt->vcpu;
 	struct kvm_vcpu *vcpu;
-	int r, idx, why;
+	int r;
 
 	if (!evt->port || evt->port >= xen_max_port(kvm) ||
 	    !xen_priority_valid(kvm, evt->priority))
@@ -726,24 +746,22 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 	if (!vcpu)
 		return -EINVAL;
 
-	r = xen_events_make(kvm);
-	if (r)
-		return r;
+	if (unlikely(!ev)) {
+		r = xen_events_make(kvm);
+		if (r)
+			return r;
+		ev = xen_events(kvm);
+	}
 
-	xen_event_target(xen_events(kvm), evt->port, &vcpu, &vcpu_id);
-	idx = srcu_read_lock(&kvm->srcu);
+	xen_event_target(ev, evt->port, &vcpu, &vcpu_id);
 	/* At once, which is what nearly always happens; else by and by. */
 	r = xen_event_raise(kvm, vcpu, evt->port, evt->priority);
 	if (unlikely(r == -EWOULDBLOCK))
-		r = xen_event_deliver(kvm, vcpu, evt->port, evt->priority, &why);
-	srcu_read_unlock(&kvm->srcu, idx);
-	if (r == -EWOULDBLOCK) {
-		r = xen_latch(xen_events(kvm), vcpu, vcpu_id, evt->port,
-			      evt->priority);
-		return r < 0 ? r : why;
-	}
+		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, evt->port,
+					   evt->priority);
 
-	return r == -EINVAL ? r : 0;
+	/* Coalesced, masked. */
+	return r >= 0 || r == -ENOTCONN ? 0 : r;
 }
 
 /**
