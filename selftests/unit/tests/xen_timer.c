@@ -231,6 +231,51 @@ TEST(xen_timer_periodic, "xen: timer: a period's missed ticks are one; too short
 	xen_end();
 }
 
+TEST(xen_periodic_clock, "xen: timer: ticks at the same guest times after the clock was set")
+{
+	unsigned long kicks;
+
+	timer_begin();
+	EXPECT_EQ(xen_periodic_start(vcpu, 1000000), 0);
+	time_goes(400000);
+	/* Ahead within the period, and over several ticks: one comes, at once. */
+	clock_set(500000, true);
+	EXPECT(!came());
+	time_goes(99998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	clock_set(3300000, true);
+	EXPECT(came());
+	time_goes(699998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	/* Back over several: it is never farther away than a period. */
+	time_goes(200000);
+	clock_set(-3300000, true);
+	time_goes(99998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	time_goes(999998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	/* A vCPU that does not come by is woken, and looks. */
+	kicks = unit_vcpu_kicks(vcpu);
+	clock_set(1000000, false);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks + 1);
+	EXPECT(kvm_xen_has_pending_timer(vcpu));
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(came());
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	xen_periodic_stop(vcpu);
+	clock_set(1000000, false);
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	xen_end();
+}
+
 static bool stop;
 
 static void clock_main(void *arg)

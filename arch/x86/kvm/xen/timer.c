@@ -9,6 +9,7 @@
  */
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
+#include <linux/math64.h>
 #include <linux/slab.h>
 
 #include "../x86.h"
@@ -26,27 +27,40 @@
 #define XEN_PERIOD_MAX_NS	(~0ULL >> 2)
 
 /**
+ * struct xen_armed - the clock that a timer was armed by
+ * @clock: system_time of the vCPU's hv_clock
+ * @offset: KVM's offset of guest time, which KVM_SET_CLOCK changes
+ */
+struct xen_armed {
+	u64 clock;
+	s64 offset;
+};
+
+/**
  * struct xen_timers - timers of a vCPU
  * @vcpu: the vCPU
  * @once: the one-shot timer, CLOCK_MONOTONIC
  * @expires: guest time at which @once is due, ns; 0: it is not armed
- * @clock: what says which clock @once goes by: system_time of the vCPU's hv_clock
- * @offset: and KVM's offset of guest time, which KVM_SET_CLOCK changes
+ * @once_by: the clock that @once goes by
  * @periodic: the periodic timer, CLOCK_MONOTONIC
  * @period: ns, 0 when stopped
+ * @tick: guest time at which @periodic is due next, ns
+ * @periodic_by: the clock that @periodic goes by
  * @cpu: the CPU on which they were started
  *
  * All but @vcpu are the vCPU task's, or its mutex holder's. The callback of @once
- * writes @expires and @offset, and never runs beside their writes.
+ * writes @expires and the offset of @once_by, that of @periodic writes @tick; neither
+ * runs beside other writes.
  */
 struct xen_timers {
 	struct kvm_vcpu *vcpu;
 	struct hrtimer once;
 	u64 expires;
-	u64 clock;
-	s64 offset;
+	struct xen_armed once_by;
 	struct hrtimer periodic;
 	u64 period;
+	u64 tick;
+	struct xen_armed periodic_by;
 	int cpu;
 };
 
@@ -59,6 +73,20 @@ static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
 static s64 xen_clock_offset(struct kvm_vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
+}
+
+/* Before the clock is read: a change after that is found out. */
+static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
+{
+	WRITE_ONCE(by->offset, xen_clock_offset(vcpu));
+	by->clock = vcpu->arch.hv_clock.system_time;
+}
+
+/* Has the clock changed since? */
+static bool xen_armed_before(const struct xen_armed *by, struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(by->offset) != xen_clock_offset(vcpu) ||
+	       by->clock != vcpu->arch.hv_clock.system_time;
 }
 
 static void xen_timer_event(struct kvm_vcpu *vcpu)
@@ -79,10 +107,10 @@ static bool xen_timer_early(struct xen_timers *t)
 	s64 offset = xen_clock_offset(t->vcpu);
 	u64 now;
 
-	if (likely(offset == t->offset))
+	if (likely(offset == t->once_by.offset))
 		return false;
 
-	WRITE_ONCE(t->offset, offset);
+	WRITE_ONCE(t->once_by.offset, offset);
 	now = get_kvmclock_ns(t->vcpu->kvm);
 	if (now >= t->expires)
 		return false;
@@ -113,7 +141,8 @@ static enum hrtimer_restart xen_periodic_fire(struct hrtimer *timer)
 
 	xen_timer_event(t->vcpu);
 	/* Ticks that were missed are not made up for, as in Xen. */
-	hrtimer_forward_now(timer, ns_to_ktime(t->period));
+	t->tick += hrtimer_forward_now(timer, ns_to_ktime(t->period)) *
+		   t->period;
 
 	return HRTIMER_RESTART;
 }
@@ -200,10 +229,7 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 
 	hrtimer_cancel(&t->once);
 
-	/* Before the clock is read: a change after that is found out. */
-	WRITE_ONCE(t->offset, xen_clock_offset(vcpu));
-	t->clock = vcpu->arch.hv_clock.system_time;
-
+	xen_arm_by(&t->once_by, vcpu);
 	if (!xen_guest_time_to_ktime(vcpu, expires, &when)) {
 		WRITE_ONCE(t->expires, 0);
 		xen_timer_event(vcpu);
@@ -244,33 +270,77 @@ u64 xen_timer_get(struct kvm_vcpu *vcpu)
 	return expires;
 }
 
+static bool xen_once_moved(struct xen_timers *t)
+{
+	return READ_ONCE(t->expires) && xen_armed_before(&t->once_by, t->vcpu);
+}
+
+static bool xen_periodic_moved(struct xen_timers *t)
+{
+	return t->period && xen_armed_before(&t->periodic_by, t->vcpu);
+}
+
 /**
- * xen_timer_moved - has the clock changed since the one-shot timer was armed?
+ * xen_timer_moved - has the clock changed since a timer was armed?
  * @vcpu: the vCPU, with timers
  *
  * Context: vCPU task.
- * Return: true if it is to be armed anew.
+ * Return: true if one is to be armed anew.
  */
 bool xen_timer_moved(struct kvm_vcpu *vcpu)
 {
 	struct xen_timers *t = xen_timers(vcpu);
 
-	return READ_ONCE(t->expires) &&
-	       (READ_ONCE(t->offset) != xen_clock_offset(vcpu) ||
-		t->clock != vcpu->arch.hv_clock.system_time);
+	return xen_once_moved(t) || xen_periodic_moved(t);
 }
 
 /* The guest time at which it is due is as it was. */
-static void xen_timer_again(struct kvm_vcpu *vcpu)
+static void xen_once_again(struct xen_timers *t)
 {
-	struct xen_timers *t = xen_timers(vcpu);
 	u64 expires;
 
 	hrtimer_cancel(&t->once);
 	/* The callback is over, or will not run. */
 	expires = READ_ONCE(t->expires);
 	if (expires)
-		xen_timer_start(vcpu, expires);
+		xen_timer_start(t->vcpu, expires);
+}
+
+/*
+ * The guest times of its ticks are as they were. It goes on with the first of them
+ * that is in the future; if the one that was due is not, it comes now.
+ */
+static void xen_periodic_again(struct xen_timers *t)
+{
+	ktime_t mono;
+	bool late;
+	u64 now;
+
+	/* The callback is over, or will not run. */
+	hrtimer_cancel(&t->periodic);
+
+	xen_arm_by(&t->periodic_by, t->vcpu);
+	now = xen_guest_time(t->vcpu, &mono);
+	late = t->tick <= now;
+	if (late)
+		t->tick += (div64_u64(now - t->tick, t->period) + 1) *
+			   t->period;
+	else
+		t->tick -= div64_u64(t->tick - now - 1, t->period) * t->period;
+	t->cpu = raw_smp_processor_id();
+	hrtimer_start(&t->periodic, ktime_add_ns(mono, t->tick - now),
+		      HRTIMER_MODE_ABS_HARD);
+
+	if (late)
+		xen_timer_event(t->vcpu);
+}
+
+static void xen_timers_again(struct xen_timers *t)
+{
+	if (xen_once_moved(t))
+		xen_once_again(t);
+	if (xen_periodic_moved(t))
+		xen_periodic_again(t);
 }
 
 /**
@@ -295,10 +365,9 @@ int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period)
 
 	t = xen_timers(vcpu);
 	hrtimer_cancel(&t->periodic);
-	t->period = period;
-	t->cpu = raw_smp_processor_id();
-	hrtimer_start(&t->periodic, ktime_add_ns(ktime_get(), period),
-		      HRTIMER_MODE_ABS_HARD);
+	WRITE_ONCE(t->period, period);
+	t->tick = xen_guest_time(vcpu, NULL) + period;
+	xen_periodic_again(t);
 
 	return 0;
 }
@@ -315,7 +384,7 @@ void xen_periodic_stop(struct kvm_vcpu *vcpu)
 
 	if (t) {
 		hrtimer_cancel(&t->periodic);
-		t->period = 0;
+		WRITE_ONCE(t->period, 0);
 	}
 }
 
@@ -351,9 +420,7 @@ void xen_timers_move(struct kvm_vcpu *vcpu)
 	if (!t)
 		return;
 
-	if (xen_timer_moved(vcpu))
-		xen_timer_again(vcpu);
-
+	xen_timers_again(t);
 	if (likely(t->cpu == cpu))
 		return;
 
@@ -365,7 +432,7 @@ void xen_timers_move(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_xen_inject_timer_irqs - arm the timer anew if it goes by an old clock
+ * kvm_xen_inject_timer_irqs - arm the timers anew that go by an old clock
  * @vcpu: the vCPU, with timers
  *
  * The name is KVM's; there is nothing to inject.
@@ -374,8 +441,7 @@ void xen_timers_move(struct kvm_vcpu *vcpu)
  */
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu)
 {
-	if (xen_timer_moved(vcpu))
-		xen_timer_again(vcpu);
+	xen_timers_again(xen_timers(vcpu));
 }
 
 static void xen_clock_was_set(struct kvm *kvm)
@@ -386,7 +452,7 @@ static void xen_clock_was_set(struct kvm *kvm)
 
 	kvm_for_each_vcpu(i, vcpu, kvm) {
 		t = xen_timers(vcpu);
-		if (t && READ_ONCE(t->expires))
+		if (t && (READ_ONCE(t->expires) || READ_ONCE(t->period)))
 			xen_vcpu_wake(vcpu, 0);
 	}
 	/* And those who sleep until a time. */

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* stub: 64 bits are no matter here */
+/* dup: 64 bits are no matter here */
 #ifndef _UNIT_SHIM_LINUX_MATH64_H
 #define _UNIT_SHIM_LINUX_MATH64_H
 
 #include <linux/types.h>
+
+static inline u64 div64_u64(u64 dividend, u64 divisor)
+{
+	return dividend / divisor;
+}
 
 #endif
