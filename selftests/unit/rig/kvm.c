@@ -17,7 +17,10 @@
 #define kvm_gpc_mmu_notifier_register	mmu_notifier_register
 #define kvm_gpc_mmu_notifier_unregister	mmu_notifier_unregister
 #define kvm_gpc_flush_shadow_memslot	kvm_arch_flush_shadow_memslot
+#define kvm_arch_flush_shadow_memslot_base kvm_arch_flush_shadow_memslot
 #else
+void kvm_arch_flush_shadow_memslot_base(struct kvm *kvm,
+					struct kvm_memory_slot *slot);
 void kvm_gpc_flush_shadow_memslot(struct kvm *kvm,
 				  struct kvm_memory_slot *slot);
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
@@ -244,7 +247,8 @@ static struct kvm_memslots *copy_slots(struct kvm *kvm)
 }
 
 /* What a slot's end means to the shadow pages is not ours to know. */
-void kvm_arch_flush_shadow_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
+void kvm_arch_flush_shadow_memslot_base(struct kvm *kvm,
+					struct kvm_memory_slot *slot)
 {
 	lockdep_assert_held(&kvm->slots_lock);
 }

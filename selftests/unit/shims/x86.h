@@ -14,6 +14,11 @@ extern u64 unit_tsc;
 	(kvm_scale_tsc(tsc, (vcpu)->arch.l1_tsc_scaling_ratio) + \
 	 (vcpu)->arch.l1_tsc_offset)
 
+static inline bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)
+{
+	return !(READ_ONCE(kvm->arch.disabled_quirks) & quirk);
+}
+
 u64 get_kvmclock_ns(struct kvm *kvm);
 bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc);
 

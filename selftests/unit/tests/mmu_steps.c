@@ -151,6 +151,18 @@ TEST(mmu_step_unmap, "mmu: an unmap takes what it covers and nothing else")
 	end();
 }
 
+TEST(mmu_step_slot, "mmu: a memslot that goes takes its pages at once, if the rest is to stay")
+{
+	begin(UNIT_NPT, HOST_CHANCE);
+	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	faults(HOST_GFN, HOST_PAGES, true);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K) + mapped(PG_LEVEL_2M), 0);
+	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+	EXPECT(faults(GFN, 1, true));
+	end();
+}
+
 TEST(mmu_step_age, "mmu: an access is told once, and a write is not forgotten with it")
 {
 	for (int format = 0; format < UNIT_FORMATS; format++) {

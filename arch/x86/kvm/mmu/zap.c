@@ -9,6 +9,7 @@
 #include "state.h"
 #include "tdp_mmu.h"
 #include "walk.h"
+#include "x86.h"
 #include "zap.h"
 
 /* Tables that one RCU callback frees, so that it does not take too long. */
@@ -78,8 +79,8 @@ void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared)
  * When this returns no processor uses what was mapped in the range, and all that the
  * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
  *
- * Context: takes mmu_lock for read; an invalidation of the range is in flight, so
- *	that no fault maps anything there.
+ * Context: takes mmu_lock for read; an invalidation of the range is in flight, or its
+ *	memslot is not to be found any more, so that no fault maps anything there.
  */
 void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 		  gfn_t end, bool may_block)
@@ -112,6 +113,31 @@ void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 		write_lock(&kvm->mmu_lock);
 		write_unlock(&kvm->mmu_lock);
 	}
+}
+
+/**
+ * kvm_arch_flush_shadow_memslot - drop what a memslot that goes has mapped
+ * @kvm: the VM
+ * @slot: the memslot, which no fault can find any more
+ *
+ * All of the VM's mappings go, unless the VMM has asked for the rest to stay
+ * (KVM_X86_QUIRK_SLOT_ZAP_ALL), which here costs what the memslot covers, beside faults
+ * elsewhere.
+ *
+ * Context: may sleep; slots_lock held.
+ */
+void kvm_arch_flush_shadow_memslot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	bool zap_all = kvm->arch.vm_type == KVM_X86_DEFAULT_VM &&
+		       kvm_check_has_quirk(kvm, KVM_X86_QUIRK_SLOT_ZAP_ALL);
+
+	if (!zap_all && !kvm_memslots_have_rmaps(kvm))
+		tdp_zap_gfns(kvm, slot->as_id, TDP_ALL, slot->base_gfn,
+			     slot->base_gfn + slot->npages, true);
+
+	/* If the shadow MMU has come into use, it may have mapped something before. */
+	if (zap_all || kvm_memslots_have_rmaps(kvm))
+		kvm_arch_flush_shadow_memslot_base(kvm, slot);
 }
 
 /**

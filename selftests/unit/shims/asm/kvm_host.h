@@ -46,6 +46,8 @@ struct kvm_arch {
 	u64 shadow_mmio_value;
 	bool disable_nx_huge_pages;
 	bool shadow_root_allocated;
+	u64 disabled_quirks;
+	u8 vm_type;
 };
 
 struct kvm_vcpu_arch {
