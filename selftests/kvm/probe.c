@@ -95,6 +95,41 @@ void probe_release(int probe)
 		xvm_die("PROBE_IOC_RELEASE");
 }
 
+static void *probe_task_thread(void *arg)
+{
+	struct probe_task *t = arg;
+
+	__atomic_store_n(&t->tid, xvm_tid(), __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&t->go, __ATOMIC_ACQUIRE))
+		xvm_sleep_ms(1);
+	t->work(t->arg);
+	return NULL;
+}
+
+void probe_task_create(struct probe_task *t, void (*work)(void *arg), void *arg)
+{
+	*t = (struct probe_task){ .work = work, .arg = arg };
+	if (pthread_create(&t->thread, NULL, probe_task_thread, t))
+		xvm_die("pthread_create");
+	while (!__atomic_load_n(&t->tid, __ATOMIC_ACQUIRE))
+		xvm_sleep_ms(1);
+}
+
+bool probe_task_hold(struct probe_task *t, int probe, enum kvm_xen_probe_fn fn,
+		     int max_ms)
+{
+	probe_hold(probe, fn, t->tid, max_ms);
+	__atomic_store_n(&t->go, 1, __ATOMIC_RELEASE);
+	return probe_wait_held(probe, 5000);
+}
+
+void probe_task_end(struct probe_task *t, int probe)
+{
+	probe_release(probe);
+	if (pthread_join(t->thread, NULL))
+		xvm_die("pthread_join");
+}
+
 void probe_rwlocks(int probe, bool on)
 {
 	if (ioctl(probe, PROBE_IOC_RWLOCKS, (unsigned long)on))

@@ -6,6 +6,7 @@
 #ifndef PROBE_H
 #define PROBE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -28,6 +29,22 @@ void probe_hold(int probe, enum kvm_xen_probe_fn fn, pid_t tid, int max_ms);
 bool probe_wait_held(int probe, int ms);
 enum kvm_xen_probe_state probe_state(int probe);
 void probe_release(int probe);
+/* A task of the test's: does its work when it is told to, so that it can be held. */
+struct probe_task {
+	void (*work)(void *arg);
+	void *arg;
+	pthread_t thread;
+	pid_t tid;		/* atomic: set by the thread */
+	int go;			/* atomic */
+};
+
+void probe_task_create(struct probe_task *t, void (*work)(void *arg), void *arg);
+/* Let it work, until it returns from @fn for the first time. True if it does. */
+bool probe_task_hold(struct probe_task *t, int probe, enum kvm_xen_probe_fn fn,
+		     int max_ms);
+/* Let go of it, and wait for the end of its work. */
+void probe_task_end(struct probe_task *t, int probe);
+
 void probe_rwlocks(int probe, bool on);
 
 /* Counts what the kernel writes to the four bytes at @addr, from now on. */

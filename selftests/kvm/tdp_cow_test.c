@@ -3,9 +3,12 @@
  * Writes to pages that the host has write-protected for its own reasons.
  *
  * Affected: every guest that writes to memory it has only read so far, and guests of
- * a VMM that forks. Tried: writes to pages that are the zero page, and to pages that
- * a child shares. A right system gives the page to the guest in one exit.
+ * a VMM that forks. Tried: writes to pages that are the zero page, to pages that
+ * a child shares, and to pages that the kernel has merged. A right system gives the page to the guest in one exit.
  */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -20,6 +23,8 @@
 #define VISITOR		16
 #define GPA		0x1000000UL	/* slot 1 */
 #define NPAGES		64
+#define KSM		"/sys/kernel/mm/ksm/"
+#define KSM_SECONDS	60
 
 FIXTURE(cow) {
 	struct xvm vm;
@@ -107,6 +112,64 @@ TEST_F_TIMEOUT(cow, write_after_fork_is_one_exit, SECONDS)
 	ASSERT_EQ(1, write(hold[1], "x", 1));
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(0, status);
+}
+
+static void ksm_set(const char *name, const char *value)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), KSM "%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		xvm_die("%s", path);
+	close(fd);
+}
+
+static long ksm_get(const char *name)
+{
+	char path[64], value[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), KSM "%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, value, sizeof(value) - 1) < 0)
+		xvm_die("%s", path);
+	close(fd);
+	return atol(value);
+}
+
+/* All pages are one page from here on, or @false if the kernel does not get that far. */
+static bool merge(uint8_t *mem, size_t size)
+{
+	long want = ksm_get("pages_sharing") + NPAGES - 1;
+	int i;
+
+	if (madvise(mem, size, MADV_MERGEABLE))
+		xvm_die("MADV_MERGEABLE");
+	ksm_set("pages_to_scan", "4096");
+	ksm_set("sleep_millisecs", "10");
+	ksm_set("run", "1");
+	for (i = 0; i < KSM_SECONDS * 10 && ksm_get("pages_sharing") < want; i++)
+		xvm_sleep_ms(100);
+	/* What is merged stays so, and nothing else is. */
+	ksm_set("run", "0");
+	return ksm_get("pages_sharing") >= want;
+}
+
+TEST_F_TIMEOUT(cow, write_to_merged_page_is_one_exit, SECONDS)
+{
+	if (access(KSM "run", W_OK))
+		SKIP(return, "the kernel does not merge pages");
+	memset(self->mem, 5, NPAGES * XVM_PAGE);
+	write_faults(self, 5);
+	ASSERT_TRUE(merge(self->mem, NPAGES * XVM_PAGE));
+	visitor_visit(&self->v, VISIT_READ, 0, self->all, NPAGES);
+	EXPECT_EQ(0, wrong_bytes(self, 5));
+	EXPECT_EQ(NPAGES, write_faults(self, 6));
+	EXPECT_EQ(0, wrong_bytes(self, 6));
+	EXPECT_EQ(5, self->mem[1]);
+	EXPECT_EQ(0, write_faults(self, 7));
 }
 
 TEST_HARNESS_MAIN

@@ -40,7 +40,6 @@
 #define GIGA_SIZE	0x40000000UL
 #define GIGA_FILE	"/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
 #define NOBODY		0xd0000000UL	/* no slot there */
-#define LRU_GEN		"/sys/kernel/debug/lru_gen"
 
 /* How the vendor module was loaded. */
 struct mode {
@@ -231,46 +230,21 @@ TEST_F_TIMEOUT(tdp, log_is_exact, SECONDS)
 	EXPECT_EQ(0, memcmp(want, log, sizeof(log)));
 }
 
-static void manual_protect(FIXTURE_DATA(tdp) *self, uint64_t flags)
-{
-	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
-		.args = { flags },
-	};
-
-	if (ioctl(self->vm.fd, KVM_ENABLE_CAP, &cap))
-		xvm_die("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
-}
-
-static void clear_log(FIXTURE_DATA(tdp) *self, unsigned int slot,
-		      unsigned int first, unsigned int nr, uint64_t *bits)
-{
-	struct kvm_clear_dirty_log clear = {
-		.slot = slot,
-		.first_page = first,
-		.num_pages = nr,
-		.dirty_bitmap = bits,
-	};
-
-	if (ioctl(self->vm.fd, KVM_CLEAR_DIRTY_LOG, &clear))
-		xvm_die("KVM_CLEAR_DIRTY_LOG");
-}
-
 /* Cleared is what is asked for, and no more. */
 TEST_F_TIMEOUT(tdp, log_is_exact_when_cleared_by_halves, SECONDS)
 {
 	uint64_t log[WORDS], want[WORDS] = {};
 	unsigned int i, first;
 
-	manual_protect(self, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+	xvm_manual_log(&self->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
 	log_all(self);
-	clear_log(self, 1, 0, NPAGES, memset(log, 0xff, sizeof(log)));
+	xvm_clear_log(&self->vm, 1, 0, NPAGES, memset(log, 0xff, sizeof(log)));
 	for (i = 0; i < 6; i++) {
 		visit_at_random(self, GPA, WORDS, want);
 		xvm_dirty_log(&self->vm, 1, log);
 		EXPECT_EQ(0, memcmp(want, log, sizeof(log)));
 		first = i % 2 * WORDS / 2;
-		clear_log(self, 1, first * 64, NPAGES / 2, log + first);
+		xvm_clear_log(&self->vm, 1, first * 64, NPAGES / 2, log + first);
 		memset(want + first, 0, sizeof(want) / 2);
 	}
 }
@@ -280,7 +254,7 @@ TEST_F_TIMEOUT(tdp, all_is_dirty_at_first_if_asked_for, SECONDS)
 	uint64_t log[WORDS], want[WORDS];
 	unsigned int i;
 
-	manual_protect(self, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+	xvm_manual_log(&self->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
 		       KVM_DIRTY_LOG_INITIALLY_SET);
 	faults(self, VISIT_WRITE);
 	log_on(self, 1, GPA, NPAGES * XVM_PAGE, self->mem);
@@ -288,52 +262,20 @@ TEST_F_TIMEOUT(tdp, all_is_dirty_at_first_if_asked_for, SECONDS)
 	for (i = 0; i < 3; i++) {
 		xvm_dirty_log(&self->vm, 1, log);
 		EXPECT_EQ(0, memcmp(want, log, sizeof(log)));
-		clear_log(self, 1, 0, NPAGES, log);
+		xvm_clear_log(&self->vm, 1, 0, NPAGES, log);
 		memset(want, 0, sizeof(want));
 		visit_at_random(self, GPA, WORDS, want);
 	}
-}
-
-/*
- * The kernel asks which pages were used lately, and so ages them. It is made to
- * by the interface of its generations of pages.
- */
-static bool age_memory(void)
-{
-	unsigned long memcg = 0, node = 0, seq = 0, n;
-	char line[256], path[128], command[128];
-	FILE *file = fopen(LRU_GEN, "r");
-	bool ok;
-
-	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " memcg %lu %127s", &n, path) == 2)
-			memcg = n;
-		else if (sscanf(line, " node %lu", &n) == 1)
-			node = n;
-		else if (sscanf(line, " %lu", &n) == 1)
-			seq = n;
-	}
-	fclose(file);
-	/* The youngest generation, swappable pages too, all of them. */
-	snprintf(command, sizeof(command), "+ %lu %lu %lu 1 1", memcg, node,
-		 seq);
-	file = fopen(LRU_GEN, "w");
-	if (!file)
-		return false;
-	ok = fputs(command, file) >= 0;
-	return !fclose(file) && ok;
 }
 
 TEST_F_TIMEOUT(tdp, aged_page_costs_what_the_mode_says, SECONDS)
 {
 	uint64_t want = self->mode.accessed ? 0 : NPAGES;
 
-	if (access(LRU_GEN, W_OK))
+	if (!xvm_ages_memory())
 		SKIP(return, "the kernel keeps no generations of pages");
 	faults(self, VISIT_WRITE);
-	ASSERT_TRUE(age_memory());
+	ASSERT_TRUE(xvm_age_memory());
 	/* Its own pages were aged too. */
 	visitor_read(&self->v, VISITOR * XVM_PAGE);
 	EXPECT_EQ(want, faults(self, VISIT_WRITE));
@@ -346,14 +288,14 @@ TEST_F_TIMEOUT(tdp, log_is_exact_for_aged_pages, SECONDS)
 	uint64_t log[WORDS], want[WORDS];
 	unsigned int i;
 
-	if (access(LRU_GEN, W_OK))
+	if (!xvm_ages_memory())
 		SKIP(return, "the kernel keeps no generations of pages");
 	log_all(self);
 	for (i = 0; i < 3; i++) {
 		memset(want, 0, sizeof(want));
-		ASSERT_TRUE(age_memory());
+		ASSERT_TRUE(xvm_age_memory());
 		visit_at_random(self, GPA, WORDS, want);
-		ASSERT_TRUE(age_memory());
+		ASSERT_TRUE(xvm_age_memory());
 		xvm_dirty_log(&self->vm, 1, log);
 		EXPECT_EQ(0, memcmp(want, log, sizeof(log)));
 	}

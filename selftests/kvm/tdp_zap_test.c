@@ -9,7 +9,6 @@
  * inside the range.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -70,25 +69,18 @@ FIXTURE_TEARDOWN(zap)
 	close(self->window);
 }
 
-/* A thread that discards memory when it is told to. */
 struct discarder {
-	pthread_t thread;
+	struct probe_task task;
 	uint8_t *mem;
 	size_t size;
-	pid_t tid;		/* atomic: set by the thread */
-	int go;			/* atomic */
-	int r;
 };
 
-static void *discarder_thread(void *arg)
+static void discard(void *arg)
 {
 	struct discarder *d = arg;
 
-	__atomic_store_n(&d->tid, xvm_tid(), __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&d->go, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
-	d->r = madvise(d->mem, d->size, MADV_DONTNEED);
-	return NULL;
+	if (madvise(d->mem, d->size, MADV_DONTNEED))
+		xvm_die("madvise");
 }
 
 /* Returns with the memory's mappings gone and its pages not: held open. */
@@ -96,21 +88,9 @@ static void discard_begin(struct discarder *d, int window, uint8_t *mem,
 			  size_t size)
 {
 	*d = (struct discarder){ .mem = mem, .size = size };
-	if (pthread_create(&d->thread, NULL, discarder_thread, d))
-		xvm_die("pthread_create");
-	while (!__atomic_load_n(&d->tid, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
-	probe_hold(window, PROBE_RECLAIMED, d->tid, HOLD_MS);
-	__atomic_store_n(&d->go, 1, __ATOMIC_RELEASE);
-	if (!probe_wait_held(window, 5000))
+	probe_task_create(&d->task, discard, d);
+	if (!probe_task_hold(&d->task, window, PROBE_RECLAIMED, HOLD_MS))
 		xvm_die("no invalidation came");
-}
-
-static void discard_end(struct discarder *d, int window)
-{
-	probe_release(window);
-	if (pthread_join(d->thread, NULL) || d->r)
-		xvm_die("madvise");
 }
 
 TEST_F_TIMEOUT(zap, guest_goes_on_between_two_ranges, SECONDS)
@@ -125,7 +105,7 @@ TEST_F_TIMEOUT(zap, guest_goes_on_between_two_ranges, SECONDS)
 	visitor_write(&self->v, BETWEEN_GPA + 37 * XVM_PAGE, 4);
 	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
 	EXPECT_EQ(taken + 1, visitor_stat(&self->v, "pf_taken"));
-	discard_end(&d, self->window);
+	probe_task_end(&d.task, self->window);
 	EXPECT_EQ(4, self->between[37 * XVM_PAGE]);
 }
 
@@ -139,41 +119,30 @@ TEST_F_TIMEOUT(zap, guest_waits_in_the_range, SECONDS)
 	discard_begin(&d, self->window, self->parts, 2 * PART_SIZE);
 	EXPECT_EQ(0, visitor_read(&self->v, LAST_GPA));
 	EXPECT_EQ(PROBE_EXPIRED, probe_state(self->window));
-	discard_end(&d, self->window);
+	probe_task_end(&d.task, self->window);
 	EXPECT_EQ(0, visitor_read(&self->v, FIRST_GPA));
 }
 
-/* A thread whose guest writes to one page. */
+/* A guest that writes to one page. */
 struct writer {
+	struct probe_task task;
 	struct visitor *v;
 	uint32_t gpa;
-	pthread_t thread;
-	pid_t tid;		/* atomic: set by the thread */
-	int go;			/* atomic */
 };
 
-static void *writer_thread(void *arg)
+static void write_once(void *arg)
 {
 	struct writer *w = arg;
 
-	__atomic_store_n(&w->tid, xvm_tid(), __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&w->go, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
 	visitor_write(w->v, w->gpa, 5);
-	return NULL;
 }
 
 /* Have it write, its calls counted, and hold it when the page has been looked up. */
 static bool write_and_hold(struct writer *w, int probe, int window)
 {
-	if (pthread_create(&w->thread, NULL, writer_thread, w))
-		xvm_die("pthread_create");
-	while (!__atomic_load_n(&w->tid, __ATOMIC_ACQUIRE))
-		xvm_sleep_ms(1);
-	probe_count(probe, w->tid);
-	probe_hold(window, PROBE_HVA_TO_PFN, w->tid, HOLD_MS);
-	__atomic_store_n(&w->go, 1, __ATOMIC_RELEASE);
-	return probe_wait_held(window, 5000);
+	probe_task_create(&w->task, write_once, w);
+	probe_count(probe, w->task.tid);
+	return probe_task_hold(&w->task, window, PROBE_HVA_TO_PFN, HOLD_MS);
 }
 
 TEST_F_TIMEOUT(zap, what_goes_elsewhere_does_not_repeat_a_fault, SECONDS)
@@ -190,8 +159,7 @@ TEST_F_TIMEOUT(zap, what_goes_elsewhere_does_not_repeat_a_fault, SECONDS)
 	ASSERT_TRUE(write_and_hold(&w, self->probe, self->window));
 	ASSERT_EQ(0, madvise(self->parts, XVM_PAGE, MADV_DONTNEED));
 	ASSERT_EQ(PROBE_HELD, probe_state(self->window));
-	probe_release(self->window);
-	ASSERT_EQ(0, pthread_join(w.thread, NULL));
+	probe_task_end(&w.task, self->window);
 	EXPECT_EQ(1, probe_calls(self->probe, PROBE_HVA_TO_PFN));
 	EXPECT_EQ(taken + 1, visitor_stat(&self->v, "pf_taken"));
 	EXPECT_EQ(5, self->between[55 * XVM_PAGE]);
@@ -210,8 +178,7 @@ TEST_F_TIMEOUT(zap, what_goes_here_repeats_the_fault, SECONDS)
 		SKIP(return, "a held task needs a CPU of its own");
 	ASSERT_TRUE(write_and_hold(&w, self->probe, self->window));
 	ASSERT_EQ(0, madvise(page, XVM_PAGE, MADV_DONTNEED));
-	probe_release(self->window);
-	ASSERT_EQ(0, pthread_join(w.thread, NULL));
+	probe_task_end(&w.task, self->window);
 	EXPECT_LE(2, probe_calls(self->probe, PROBE_HVA_TO_PFN));
 	EXPECT_EQ(5, page[0]);
 	EXPECT_EQ(0, page[1]);

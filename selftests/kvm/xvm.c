@@ -173,6 +173,31 @@ void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap)
 		xvm_die("KVM_GET_DIRTY_LOG %u", slot);
 }
 
+void xvm_manual_log(struct xvm *vm, uint64_t flags)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
+		.args = { flags },
+	};
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		xvm_die("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2");
+}
+
+void xvm_clear_log(struct xvm *vm, unsigned int slot, unsigned int first,
+		   unsigned int nr, void *bits)
+{
+	struct kvm_clear_dirty_log clear = {
+		.slot = slot,
+		.first_page = first,
+		.num_pages = nr,
+		.dirty_bitmap = bits,
+	};
+
+	if (ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, &clear))
+		xvm_die("KVM_CLEAR_DIRTY_LOG %u", slot);
+}
+
 void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code)
 {
 	struct kvm_sregs sregs;
@@ -418,6 +443,42 @@ uint8_t *xvm_anon(size_t pages)
 	/* One small page at a time, or events would cover their neighbours. */
 	madvise(p, pages * XVM_PAGE, MADV_NOHUGEPAGE);
 	return p;
+}
+
+/* The interface of the kernel's generations of pages. */
+#define LRU_GEN		"/sys/kernel/debug/lru_gen"
+
+bool xvm_ages_memory(void)
+{
+	return !access(LRU_GEN, W_OK);
+}
+
+bool xvm_age_memory(void)
+{
+	unsigned long memcg = 0, node = 0, seq = 0, n;
+	char line[256], path[128], command[128];
+	FILE *file = fopen(LRU_GEN, "r");
+	bool ok;
+
+	if (!file)
+		return false;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " memcg %lu %127s", &n, path) == 2)
+			memcg = n;
+		else if (sscanf(line, " node %lu", &n) == 1)
+			node = n;
+		else if (sscanf(line, " %lu", &n) == 1)
+			seq = n;
+	}
+	fclose(file);
+	/* The youngest generation, swappable pages too, all of them. */
+	snprintf(command, sizeof(command), "+ %lu %lu %lu 1 1", memcg, node,
+		 seq);
+	file = fopen(LRU_GEN, "w");
+	if (!file)
+		return false;
+	ok = fputs(command, file) >= 0;
+	return !fclose(file) && ok;
 }
 
 void xvm_sleep_ms(int ms)

@@ -63,6 +63,10 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva);
 void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap);
+/* @flags: KVM_DIRTY_LOG_*; then logged pages are watched again when cleared. */
+void xvm_manual_log(struct xvm *vm, uint64_t flags);
+void xvm_clear_log(struct xvm *vm, unsigned int slot, unsigned int first,
+		   unsigned int nr, void *bits);
 /* Runs a real-mode guest at @gpa, backed by @code, up to its next I/O exit. */
 void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa,
 		  uint8_t *code);
@@ -96,6 +100,9 @@ bool xvm_wait_pending(const uint8_t *shinfo, unsigned int port, int ms);
 void xvm_mem_create(struct xvm_mem *mem, size_t pages);
 uint8_t *xvm_map(struct xvm_mem *mem, size_t page, void *fixed);
 uint8_t *xvm_anon(size_t pages);
+/* Has the kernel ask which pages were used lately, those of guests among them. */
+bool xvm_ages_memory(void);
+bool xvm_age_memory(void);
 
 /* Small things. */
 void xvm_sleep_ms(int ms);

@@ -40,6 +40,7 @@ struct probe_session {
 	atomic64_t calls[PROBE_NR];	/* atomic */
 	u64 missed_base;		/* probe_mutex */
 	bool rwlocks;			/* probe_mutex */
+	bool wants[PROBE_NR_HELD];	/* probe_mutex; functions probed for it */
 	struct kvm_xen_probe_hold hold;	/* written only while state is idle */
 	atomic_t state;			/* enum kvm_xen_probe_state */
 	struct perf_event * __percpu *watch;	/* probe_mutex; NULL: none */
@@ -143,11 +144,44 @@ static struct kretprobe probe_functions[PROBE_NR_HELD] = {
 	[PROBE_GPC_INVALIDATE] =
 		PROBE_RETURN_OF("gfn_to_pfn_cache_invalidate_start"),
 	[PROBE_RECLAIMED] = PROBE_RETURN_OF("kvm_arch_guest_memory_reclaimed"),
+	[PROBE_ALL_CPUS] = PROBE_RETURN_OF("kvm_make_all_cpus_request"),
+	[PROBE_TDP_LOG] = PROBE_RETURN_OF("tdp_spte_try_set"),
+	[PROBE_TDP_ZAP] = PROBE_RETURN_OF("tdp_spte_try_set"),
+};
+
+/*
+ * What a function is called in the stock modules, where it is not the same. These are
+ * probed on demand.
+ */
+static const char *const probe_stock_names[PROBE_NR_HELD] = {
+	[PROBE_TDP_LOG] = "kvm:kvm_tdp_mmu_clear_dirty_pt_masked",
+	[PROBE_TDP_ZAP] = "kvm:kvm_tdp_mmu_unmap_gfn_range",
 };
 
 static enum kvm_xen_probe_fn probe_fn(struct kretprobe_instance *ri)
 {
 	return get_kretprobe(ri) - probe_functions;
+}
+
+static int probe_wanted[PROBE_NR_HELD];	/* sessions; protected by probe_mutex */
+
+static int probe_want(struct probe_session *s, enum kvm_xen_probe_fn fn, bool want)
+{
+	int r = 0;
+
+	lockdep_assert_held(&probe_mutex);
+
+	if (!probe_stock_names[fn] || s->wants[fn] == want)
+		return 0;
+	if (want && !probe_wanted[fn])
+		r = enable_kretprobe(&probe_functions[fn]);
+	if (!want && probe_wanted[fn] == 1)
+		r = disable_kretprobe(&probe_functions[fn]);
+	if (!r) {
+		probe_wanted[fn] += want ? 1 : -1;
+		s->wants[fn] = want;
+	}
+	return r;
 }
 
 static int probe_rwlock(struct kprobe *kp, struct pt_regs *regs)
@@ -277,6 +311,7 @@ static int probe_hold(struct probe_session *s, void __user *arg)
 {
 	struct kvm_xen_probe_hold hold;
 	int state = atomic_read(&s->state);
+	int r;
 
 	lockdep_assert_held(&probe_mutex);
 
@@ -286,6 +321,9 @@ static int probe_hold(struct probe_session *s, void __user *arg)
 		return -EINVAL;
 	if (state == PROBE_ARMED || state == PROBE_HELD)
 		return -EBUSY;
+	r = probe_want(s, hold.fn, true);
+	if (r)
+		return r;
 
 	s->hold = hold;
 	/* Pairs with atomic_read_acquire() in probe_holds(): hold before state. */
@@ -359,9 +397,12 @@ static int probe_open(struct inode *inode, struct file *file)
 static int probe_close(struct inode *inode, struct file *file)
 {
 	struct probe_session *s = file->private_data;
+	int i;
 
 	scoped_guard(mutex, &probe_mutex) {
 		probe_release(s);
+		for (i = 0; i < PROBE_NR_HELD; i++)
+			WARN_ON(probe_want(s, i, false));
 		probe_unwatch(s);
 		probe_set_rwlocks(s, false);
 		list_del_rcu(&s->list);
@@ -391,7 +432,14 @@ static int __init probe_init(void)
 	int i, r;
 
 	for (i = 0; i < PROBE_NR_HELD; i++) {
+		if (probe_stock_names[i])
+			probe_functions[i].kp.flags = KPROBE_FLAG_DISABLED;
 		r = register_kretprobe(&probe_functions[i]);
+		if (r == -ENOENT && probe_stock_names[i]) {
+			probe_functions[i].kp.symbol_name = probe_stock_names[i];
+			probe_functions[i].kp.flags = KPROBE_FLAG_DISABLED;
+			r = register_kretprobe(&probe_functions[i]);
+		}
 		if (r) {
 			pr_err("no probe at %s: %d\n",
 			       probe_functions[i].kp.symbol_name, r);

@@ -23,6 +23,13 @@ enum kvm_xen_probe_fn {
 	PROBE_GPC_ACTIVATE,	/* kvm_gpc_activate() */
 	PROBE_GPC_INVALIDATE,	/* gfn_to_pfn_cache_invalidate_start() */
 	PROBE_RECLAIMED,	/* kvm_arch_guest_memory_reclaimed() */
+	PROBE_ALL_CPUS,		/* kvm_make_all_cpus_request() */
+	/*
+	 * tdp_spte_try_set(), or what the stock modules have in its place; probed
+	 * from PROBE_IOC_HOLD on until the session ends, for it is called often.
+	 */
+	PROBE_TDP_LOG,		/* kvm_tdp_mmu_clear_dirty_pt_masked() */
+	PROBE_TDP_ZAP,		/* kvm_tdp_mmu_unmap_gfn_range() */
 	PROBE_NR_HELD,		/* the functions above can be held */
 	PROBE_RWLOCK = PROBE_NR_HELD, /* any rwlock taken, in any way */
 	PROBE_NR

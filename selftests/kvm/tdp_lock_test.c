@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What goes on while somebody is at work on a guest's page tables.
+ *
+ * Affected: guests whose VMM reads their dirty log or takes memory slots away, and
+ * hosts that look for unused memory. Tried: the probe holds a task in the middle of such work, with the lock that
+ * it has. A right system lets a guest fault elsewhere, and has pages aged by whoever
+ * holds which lock.
+ */
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "probe.h"
+#include "visitor.h"
+#include "xvm.h"
+
+#define SECONDS		120
+#define LOW_PAGES	32		/* slot 0: the visitor's own */
+#define VISITOR		16
+#define GPA		0x1000000UL	/* slot 1: what is worked on */
+#define OTHER_GPA	0x2000000UL	/* slot 2: where the guest is */
+#define NPAGES		64
+#define SIZE		(NPAGES * XVM_PAGE)
+#define HOLD_MS		200
+
+FIXTURE(lock) {
+	struct xvm vm;
+	struct xvm_mem low;
+	struct visitor v;
+	uint8_t *mem, *other;
+	uint64_t log;
+	int window;
+	struct probe_task task;
+};
+
+FIXTURE_SETUP(lock)
+{
+	if (!probe_two_cpus())
+		SKIP(return, "a held task needs a CPU of its own");
+	self->window = probe_open();
+	xvm_mem_create(&self->low, LOW_PAGES);
+	self->mem = xvm_anon(NPAGES);
+	self->other = xvm_anon(NPAGES);
+	memset(self->mem, 1, SIZE);
+	memset(self->other, 1, SIZE);
+	xvm_create(&self->vm, true);
+	xvm_slot(&self->vm, 0, 0, 0, self->low.size, self->low.map);
+	xvm_slot(&self->vm, 1, 0, GPA, SIZE, self->mem);
+	xvm_slot(&self->vm, 2, 0, OTHER_GPA, SIZE, self->other);
+	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
+		       self->low.map + VISITOR * XVM_PAGE);
+	visitor_settle(&self->v);
+	visitor_write(&self->v, GPA, 2);
+	visitor_write(&self->v, OTHER_GPA, 2);
+}
+
+FIXTURE_TEARDOWN(lock)
+{
+	if (!probe_two_cpus())
+		return;
+	visitor_destroy(&self->v);
+	xvm_destroy(&self->vm);
+	close(self->window);
+}
+
+/* The guest comes to a page that it has not been to; the task is still held. */
+static void guest_goes_on(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(lock) *self)
+{
+	uint64_t taken = visitor_stat(&self->v, "pf_taken");
+
+	visitor_write(&self->v, OTHER_GPA + 37 * XVM_PAGE, 3);
+	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
+	EXPECT_EQ(taken + 1, visitor_stat(&self->v, "pf_taken"));
+	probe_task_end(&self->task, self->window);
+	EXPECT_EQ(3, self->other[37 * XVM_PAGE]);
+}
+
+static void get_log(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	xvm_dirty_log(&self->vm, 1, &self->log);
+}
+
+static void clear_log(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	xvm_clear_log(&self->vm, 1, 0, NPAGES, &self->log);
+}
+
+/* Slot 1 is logged, and one of its pages was written to. */
+static void log_one(FIXTURE_DATA(lock) *self)
+{
+	xvm_slot(&self->vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA, SIZE, self->mem);
+	visitor_write(&self->v, GPA + 5 * XVM_PAGE, 2);
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_its_log_is_read, SECONDS)
+{
+	log_one(self);
+	probe_task_create(&self->task, get_log, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_LOG,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+	EXPECT_EQ(1UL << 5, self->log);
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_its_log_is_cleared, SECONDS)
+{
+	xvm_manual_log(&self->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE);
+	log_one(self);
+	xvm_dirty_log(&self->vm, 1, &self->log);
+	EXPECT_EQ(1UL << 5, self->log);
+	probe_task_create(&self->task, clear_log, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_LOG,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+	xvm_dirty_log(&self->vm, 1, &self->log);
+	EXPECT_EQ(0, self->log);
+}
+
+static void delete_slot(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	xvm_slot(&self->vm, 1, 0, GPA, 0, self->mem);
+}
+
+static void keep_the_rest(FIXTURE_DATA(lock) *self)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DISABLE_QUIRKS2,
+		.args = { KVM_X86_QUIRK_SLOT_ZAP_ALL },
+	};
+
+	if (ioctl(self->vm.fd, KVM_ENABLE_CAP, &cap))
+		xvm_die("KVM_X86_QUIRK_SLOT_ZAP_ALL");
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_a_slot_is_deleted, SECONDS)
+{
+	keep_the_rest(self);
+	probe_task_create(&self->task, delete_slot, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_ZAP,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+}
+
+/* What goes is what the slot has mapped, to the last page. */
+TEST_F_TIMEOUT(lock, deleted_slot_takes_its_own_pages, SECONDS)
+{
+	uint64_t without, taken;
+	uint32_t all[NPAGES];
+	unsigned int i;
+
+	keep_the_rest(self);
+	for (i = 0; i < NPAGES; i++)
+		all[i] = OTHER_GPA + i * XVM_PAGE;
+	visitor_visit(&self->v, VISIT_WRITE, 4, all, NPAGES);
+	xvm_slot(&self->vm, 1, 0, GPA, 0, self->mem);
+	without = visitor_stat(&self->v, "pages_4k");
+	xvm_slot(&self->vm, 1, 0, GPA, SIZE, self->mem);
+	for (i = 0; i < NPAGES; i++)
+		all[i] = GPA + i * XVM_PAGE;
+	visitor_visit(&self->v, VISIT_WRITE, 4, all, NPAGES);
+	EXPECT_EQ(without + NPAGES, visitor_stat(&self->v, "pages_4k"));
+	taken = visitor_stat(&self->v, "pf_taken");
+	xvm_slot(&self->vm, 1, 0, GPA, 0, self->mem);
+	EXPECT_EQ(without, visitor_stat(&self->v, "pages_4k"));
+	visitor_write(&self->v, OTHER_GPA + 11 * XVM_PAGE, 5);
+	EXPECT_EQ(taken, visitor_stat(&self->v, "pf_taken"));
+	EXPECT_EQ(5, self->other[11 * XVM_PAGE]);
+}
+
+/* All trees are invalidated under mmu_lock held for write; that is when. */
+TEST_F_TIMEOUT(lock, pages_are_aged_whoever_holds_the_lock, SECONDS)
+{
+	if (!xvm_ages_memory())
+		SKIP(return, "the kernel keeps no generations of pages");
+	probe_task_create(&self->task, delete_slot, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_ALL_CPUS,
+				    5 * HOLD_MS));
+	ASSERT_TRUE(xvm_age_memory());
+	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
+	probe_task_end(&self->task, self->window);
+}
+
+TEST_HARNESS_MAIN
