@@ -217,6 +217,79 @@ TEST(xen_latch_reset, "xen: events: a reset forgets what is latched")
 	xen_end();
 }
 
+static void reset_meanwhile(struct mm_struct *mm, unsigned long uhva)
+{
+	w.mm->after_gup = NULL;
+	xen_events_reset(w.kvm);
+}
+
+TEST(xen_flush_reset, "xen: events: a reset forgets what is being delivered, too")
+{
+	struct xen_events *ev;
+
+	/* Nobody delivers but we. */
+	unit_mutants.work_lost = true;
+	xen_begin(1, true);
+	ev = xen_events(w.kvm);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	EXPECT_EQ(send(0, 10), 1);
+	w.mm->after_gup = reset_meanwhile;
+	run_vcpu(0);
+	EXPECT(!w.mm->after_gup);
+	run_vcpu(0);
+	EXPECT(!delivered((void *)9ul) && !delivered((void *)10ul));
+	EXPECT(!guest_told(0, 9));
+	EXPECT(!READ_ONCE(ev->latched[0]));
+	/* What is sent afterwards is not. */
+	EXPECT_EQ(send(0, 11), 1);
+	EXPECT(delivered((void *)11ul));
+
+	/* Nor is a selector left behind. */
+	vcpu_info_set(kvm_get_vcpu(w.kvm, 0), false);
+	EXPECT_EQ(send(0, 100), 1);
+	xen_events_reset(w.kvm);
+	vcpu_info_set(kvm_get_vcpu(w.kvm, 0), true);
+	run_vcpu(0);
+	EXPECT(!guest_told(0, 100));
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
+TEST(xen_latch_rerouted, "xen: events: a port that waited for a vCPU nobody made, sent to one there is")
+{
+	xen_begin(1, true);
+	EXPECT_EQ(send(7, 9), 1);
+	unit_wait_until(idle, NULL, 100);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	expect_delivered(9);
+	EXPECT(guest_told(0, 9));
+	xen_end();
+}
+
+TEST(xen_restored_upcall, "xen: upcall: of a flag that was restored without its interrupt")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	xen_vcpu(vcpu)->upcall_vector = 0x31;
+	*(u8 *)guest_vi(0) = 1;
+	/* As KVM_XEN_VCPU_SET_ATTR leaves it. */
+	xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
+	EXPECT(kvm_xen_has_pending_events(vcpu));
+	run_vcpu(0);
+	EXPECT(unit_vcpu_take_irq(vcpu));
+	run_vcpu(0);
+	EXPECT(!unit_vcpu_take_irq(vcpu));
+	*(u8 *)guest_vi(0) = 0;
+	xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
+	run_vcpu(0);
+	EXPECT(!unit_vcpu_take_irq(vcpu));
+	xen_end();
+}
+
 TEST(xen_parked, "xen: events: parked without vcpu_info, injected by the vCPU")
 {
 	struct kvm_vcpu *vcpu;

@@ -33,6 +33,7 @@
 #include "kept.h"
 #include "poll.h"
 #include "reach.h"
+#include "timer.h"
 #include "two_level.h"
 
 /* The worker's delays, in ms. */
@@ -58,6 +59,8 @@ void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo)
 		set_bit(ilog2(XEN_TODO_LATCH), word);
 	if (todo & XEN_TODO_SEL)
 		set_bit(ilog2(XEN_TODO_SEL), word);
+	if (todo & XEN_TODO_UPCALL)
+		set_bit(ilog2(XEN_TODO_UPCALL), word);
 
 	kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
 	kvm_vcpu_kick(vcpu);
@@ -204,10 +207,13 @@ out:
 /* Of the 2-level ABI. Return: whether it was not kept already. */
 static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
 {
+	u16 was;
+
 	port = array_index_nospec(port, XEN_PORTS);
-	WRITE_ONCE(ev->latched_for[port], vcpu_id);
 	/* Full barriers: vCPU, port, word. Pairs with xen_events_flush(). */
-	if (test_and_set_bit(port, ev->latched))
+	was = xchg(&ev->latched_for[port], vcpu_id);
+	/* One that waits for a vCPU nobody has seen is news to another. */
+	if (test_and_set_bit(port, ev->latched) && was == vcpu_id)
 		return false;
 	set_bit(port / BITS_PER_LONG, &ev->words);
 
@@ -255,21 +261,43 @@ static void xen_event_target(struct xen_events *ev, u32 port,
 static int xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		     u32 port, u32 priority)
 {
-	u32 fifo = xen_fifo_ports(ev->kvm);
-	bool fresh;
+	unsigned long flags;
+	bool fresh = false;
+	int r = -EINVAL;
+	u32 fifo;
 
-	if (port >= (fifo ?: XEN_PORTS) || vcpu_id >= KVM_MAX_VCPU_IDS ||
-	    (fifo && !port))
-		return -EINVAL;
+	/* Who closes all ports, or changes the ABI, waits for us, so nothing comes after. */
+	local_irq_save(flags);
+	__kvm_gpc_reader(ev->kvm);
+	fifo = xen_fifo_ports(ev->kvm);
+	if (port < (fifo ?: XEN_PORTS) && vcpu_id < KVM_MAX_VCPU_IDS &&
+	    !(fifo && !port)) {
+		fresh = fifo ? xen_fifo_latch(ev->kvm, vcpu_id, port, priority) :
+			       xen_latch_port(ev, vcpu_id, port);
+		r = 1;
+	}
+	local_irq_restore(flags);
 
-	if (fifo)
-		fresh = xen_fifo_latch(ev->kvm, vcpu_id, port, priority);
-	else
-		fresh = xen_latch_port(ev, vcpu_id, port);
 	if (fresh)
 		xen_latched(ev, vcpu);
 
-	return 1;
+	return r;
+}
+
+/**
+ * xen_events_unless_reset - go on with what was taken from the latch?
+ * @ev: the VM's
+ * @resets: what xen_events.resets was before it was taken
+ *
+ * Context: interrupts off, and to stay so until it is delivered, or latched again.
+ * Return: false if all ports have been closed since.
+ */
+bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets)
+{
+	/* First: then xen_events_reset() either is seen here, or waits. */
+	__kvm_gpc_reader(ev->kvm);
+
+	return READ_ONCE(ev->resets) == resets;
 }
 
 /**
@@ -333,6 +361,7 @@ int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 	wide = READ_ONCE(xen_vm(kvm)->long_mode);
 	if (!shinfo || port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT))
 		goto out;
+	port = array_index_nospec(port, XEN_PORTS);
 
 	/* Without a vCPU to tell, only a port that is not pending will do. */
 	if (!vcpu && xen_2l_pending(shinfo, port))
@@ -385,22 +414,28 @@ int xen_event_reach(struct kvm *kvm, u32 port)
  * @vcpu: the vCPU it is for
  * @port: the guest's port
  * @priority: as for xen_event_send()
+ * @resets: if they are not so many any more, it is forgotten
  * @why: what it needs and is not to be had, if so
  *
  * A page may be taken away again as fast as it is brought back; that is the VMM's
  * doing, and not waited out.
  *
  * Context: may sleep; kvm->srcu held.
- * Return: as xen_event_send(); -EWOULDBLOCK if it is not delivered.
+ * Return: as xen_event_send(); -EWOULDBLOCK if it is not delivered; 0 if forgotten.
  */
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
-		      u32 priority, int *why)
+		      u32 priority, unsigned int resets, int *why)
 {
+	unsigned long flags;
 	int i, r;
 
 	*why = -EFAULT;
 	for (i = 0; i < XEN_REFRESHES; i++) {
-		r = xen_event_raise(kvm, vcpu, port, priority);
+		r = 0;
+		local_irq_save(flags);
+		if (xen_events_unless_reset(xen_events(kvm), resets))
+			r = xen_event_raise(kvm, vcpu, port, priority);
+		local_irq_restore(flags);
 		if (r != -EWOULDBLOCK)
 			return r;
 
@@ -420,7 +455,10 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 /* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
+	/* Pairs with xen_events_reset(): before they are taken. */
+	unsigned int resets = READ_ONCE(ev->resets);
 	unsigned long ports = xchg(&ev->latched[word], 0);
+	unsigned long flags;
 	unsigned int bit;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
@@ -431,8 +469,8 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 
 		if (vcpu && !*gone) {
 			if (xen_event_deliver(ev->kvm, vcpu, port,
-					      XEN_PRIORITY_NONE, &why) !=
-			    -EWOULDBLOCK) {
+					      XEN_PRIORITY_NONE, resets,
+					      &why) != -EWOULDBLOCK) {
 				atomic_long_inc(&ev->stats.flushed);
 				continue;
 			}
@@ -443,8 +481,12 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		 * Back where it came from, for whoever is next. If somebody has
 		 * sent it again meanwhile, it is for whom they say.
 		 */
-		set_bit(bit, &ev->latched[word]);
-		set_bit(word, &ev->words);
+		local_irq_save(flags);
+		if (xen_events_unless_reset(ev, resets)) {
+			set_bit(bit, &ev->latched[word]);
+			set_bit(word, &ev->words);
+		}
+		local_irq_restore(flags);
 
 		/* A vCPU that came just now has looked while we had it. */
 		if (!vcpu) {
@@ -708,7 +750,8 @@ static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
 	int r, idx, why;
 
 	idx = srcu_read_lock(&kvm->srcu);
-	r = xen_event_deliver(kvm, vcpu, port, priority, &why);
+	r = xen_event_deliver(kvm, vcpu, port, priority, READ_ONCE(ev->resets),
+			      &why);
 	srcu_read_unlock(&kvm->srcu, idx);
 	if (r != -EWOULDBLOCK)
 		return r;
@@ -802,6 +845,14 @@ int xen_events_make(struct kvm *kvm)
 	return 0;
 }
 
+static void xen_forget_parked(struct xen_vcpu *x)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(x->parked); i++)
+		xchg(&x->parked[i], 0);
+}
+
 /**
  * xen_events_reset - forget what is latched, and the FIFO ABI
  * @kvm: the VM, whose event channels have all been closed
@@ -811,13 +862,23 @@ int xen_events_make(struct kvm *kvm)
 void xen_events_reset(struct kvm *kvm)
 {
 	struct xen_events *ev = xen_events(kvm);
-	unsigned int word;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
 
 	if (!ev)
 		return;
 
-	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++)
-		xchg(&ev->latched[word], 0);
+	/*
+	 * Who has taken something from the latch finds this before it delivers it, or
+	 * is waited for; who is about to latch is waited for.
+	 */
+	WRITE_ONCE(ev->resets, ev->resets + 1);
+	kvm_gpc_quiesce(kvm);
+
+	for (i = 0; i < BITS_TO_LONGS(XEN_PORTS); i++)
+		xchg(&ev->latched[i], 0);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		xen_forget_parked(xen_vcpu(vcpu));
 	xen_fifo_end(kvm);
 }
 
@@ -825,17 +886,24 @@ void xen_events_reset(struct kvm *kvm)
  * xen_events_stop - a vCPU is about to go
  * @kvm: its VM
  *
- * When the VM is going too, nothing looks at its vCPUs any more afterwards: the
- * worker has ended, and does nothing if a timer that is still armed queues it.
+ * When the VM is going too, nothing looks at its vCPUs any more afterwards: timers,
+ * whose port may be another vCPU's, have been stopped, and the worker has ended.
  *
  * Context: may sleep.
  */
 void xen_events_stop(struct kvm *kvm)
 {
 	struct xen_events *ev = xen_events(kvm);
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
 
-	if (ev && !refcount_read(&kvm->users_count))
-		cancel_delayed_work_sync(&ev->retry);
+	if (!ev || refcount_read(&kvm->users_count) || ev->stopped)
+		return;
+
+	ev->stopped = true;
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		xen_timers_stop(vcpu);
+	cancel_delayed_work_sync(&ev->retry);
 }
 
 /**

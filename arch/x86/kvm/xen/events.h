@@ -41,6 +41,9 @@ struct xen_stats {
  * struct xen_events - what a VM needs from when an event may first be sent
  * @kvm: the VM
  * @retry: delivers what is latched when no vCPU does
+ * @stopped: the VM is going, and its vCPUs' timers have been stopped
+ * @resets: how often all ports have been closed; written under xen_vm.lock. An event
+ *	that was taken from the latch before is not delivered, nor put back, after
  * @backoff: delay in ms after which @retry tries again what has failed. A hint
  * @fifo: the FIFO ABI, if it has ever been used. Written once, with release
  *	semantics
@@ -58,6 +61,8 @@ struct xen_stats {
 struct xen_events {
 	struct kvm *kvm;
 	struct delayed_work retry;
+	bool stopped;
+	unsigned int resets;
 	unsigned int backoff;
 	struct xen_fifo *fifo;
 	unsigned long words;
@@ -77,6 +82,7 @@ static inline struct xen_events *xen_events(struct kvm *kvm)
 }
 
 int xen_events_make(struct kvm *kvm);
+bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);
 void xen_events_stop(struct kvm *kvm);
 void xen_events_free(struct kvm *kvm);
 void xen_events_reset(struct kvm *kvm);
@@ -87,7 +93,7 @@ void xen_events_later(struct kvm *kvm);
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		   u32 port, u32 priority);
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
-		      u32 priority, int *why);
+		      u32 priority, unsigned int resets, int *why);
 int xen_event_reach(struct kvm *kvm, u32 port);
 int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port);
 void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);

@@ -53,7 +53,11 @@ void xen_fifo_relatch(struct kvm *kvm, u32 port)
 static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 				unsigned int word, bool *gone)
 {
+	struct xen_events *ev = xen_events(kvm);
+	/* Pairs with xen_events_reset(): before they are taken. */
+	unsigned int resets = READ_ONCE(ev->resets);
 	unsigned long ports = xchg(&f->latched[word], 0);
+	unsigned long flags;
 	unsigned int bit;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
@@ -68,13 +72,16 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 		if (vcpu && !*gone) {
 			if (xen_event_deliver(kvm, vcpu, port,
 					      xen_fifo_aimed_priority(aim),
-					      &why) != -EWOULDBLOCK) {
-				atomic_long_inc(&xen_events(kvm)->stats.flushed);
+					      resets, &why) != -EWOULDBLOCK) {
+				atomic_long_inc(&ev->stats.flushed);
 				continue;
 			}
 			*gone = xen_fifo_refresh_word(kvm, port);
 		}
-		xen_fifo_relatch(kvm, port);
+		local_irq_save(flags);
+		if (xen_events_unless_reset(ev, resets))
+			xen_fifo_relatch(kvm, port);
+		local_irq_restore(flags);
 	}
 }
 

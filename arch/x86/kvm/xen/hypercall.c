@@ -197,7 +197,8 @@ static bool xen_get_runstate(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 
 	kvm_xen_update_runstate(vcpu, RUNSTATE_running);
 	xen_runstate_get(vcpu, &state, &w.state_entry_time, w.time);
-	w.state = state;
+	/* Whatever the scheduler has done since: it is the caller. */
+	w.state = RUNSTATE_running;
 	if (h->wide) {
 		h->result = xen_write_arg(vcpu, h->arg[2], &w, sizeof(w));
 	} else {

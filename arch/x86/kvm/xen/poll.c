@@ -9,6 +9,7 @@
  */
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
+#include <linux/nospec.h>
 
 #include "../kvm_cache_regs.h"
 #include "../lapic.h"
@@ -122,9 +123,14 @@ static int xen_port_pending(struct kvm *kvm, u32 port)
 	if (xen_fifo_ports(kvm))
 		return xen_fifo_pending(kvm, port);
 
+	/* There were more ports when the guest's were checked: FIFO ones. */
+	if (unlikely(port >= XEN_PORTS))
+		return 0;
+
 	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
 
-	return shinfo ? xen_2l_pending(shinfo, port) : -EWOULDBLOCK;
+	return shinfo ? xen_2l_pending(shinfo, array_index_nospec(port, XEN_PORTS)) :
+			-EWOULDBLOCK;
 }
 
 /* Is one of the ports pending already? Return: as xen_port_pending(). */

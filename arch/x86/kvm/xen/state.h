@@ -57,6 +57,7 @@ struct xen_vm {
 /* Bits of xen_vcpu.todo: what is to be done before the next entry. */
 #define XEN_TODO_LATCH		BIT(0)	/* latched events may be for this vCPU */
 #define XEN_TODO_SEL		BIT(1)	/* parked is not empty */
+#define XEN_TODO_UPCALL		BIT(2)	/* the flag may be set, and no vector be on its way */
 
 /* Values of xen_vcpu.poll_port that are no ports. */
 #define XEN_POLL_NONE		-1

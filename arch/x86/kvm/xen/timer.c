@@ -30,10 +30,12 @@
  * struct xen_armed - the clock that a timer was armed by
  * @clock: system_time of the vCPU's hv_clock
  * @offset: KVM's offset of guest time, which KVM_SET_CLOCK changes
+ * @cpu: the CPU on which it was armed
  */
 struct xen_armed {
 	u64 clock;
 	s64 offset;
+	int cpu;
 };
 
 /**
@@ -46,7 +48,6 @@ struct xen_armed {
  * @period: ns, 0 when stopped
  * @tick: guest time at which @periodic is due next, ns
  * @periodic_by: the clock that @periodic goes by
- * @cpu: the CPU on which they were started
  *
  * All but @vcpu are the vCPU task's, or its mutex holder's. The callback of @once
  * writes @expires and the offset of @once_by, that of @periodic writes @tick; neither
@@ -61,7 +62,6 @@ struct xen_timers {
 	u64 period;
 	u64 tick;
 	struct xen_armed periodic_by;
-	int cpu;
 };
 
 static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
@@ -80,6 +80,7 @@ static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
 	WRITE_ONCE(by->offset, xen_clock_offset(vcpu));
 	by->clock = vcpu->arch.hv_clock.system_time;
+	by->cpu = raw_smp_processor_id();
 }
 
 /* Has the clock changed since? */
@@ -169,7 +170,6 @@ int xen_timers_make(struct kvm_vcpu *vcpu)
 		return -ENOMEM;
 
 	t->vcpu = vcpu;
-	t->cpu = -1;
 	hrtimer_init(&t->once, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 	t->once.function = xen_timer_fire;
 	hrtimer_init(&t->periodic, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
@@ -181,6 +181,22 @@ int xen_timers_make(struct kvm_vcpu *vcpu)
 }
 
 /**
+ * xen_timers_stop - a vCPU's timers fire no more
+ * @vcpu: the vCPU, which nobody runs or changes any more
+ *
+ * Context: may sleep. When this returns no callback runs or will.
+ */
+void xen_timers_stop(struct kvm_vcpu *vcpu)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+
+	if (t) {
+		hrtimer_cancel(&t->once);
+		hrtimer_cancel(&t->periodic);
+	}
+}
+
+/**
  * xen_timers_destroy - a vCPU's timers are needed no more
  * @vcpu: the vCPU, which nobody else can find
  *
@@ -188,15 +204,9 @@ int xen_timers_make(struct kvm_vcpu *vcpu)
  */
 void xen_timers_destroy(struct kvm_vcpu *vcpu)
 {
-	struct xen_timers *t = xen_timers(vcpu);
-
-	if (!t)
-		return;
-
-	hrtimer_cancel(&t->once);
-	hrtimer_cancel(&t->periodic);
+	xen_timers_stop(vcpu);
+	kfree(xen_timers(vcpu));
 	xen_vcpu(vcpu)->timers = NULL;
-	kfree(t);
 }
 
 /**
@@ -238,7 +248,6 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 
 	/* Before the callback can see it. */
 	WRITE_ONCE(t->expires, expires);
-	t->cpu = raw_smp_processor_id();
 	hrtimer_start(&t->once, when, HRTIMER_MODE_ABS_HARD);
 }
 
@@ -327,7 +336,6 @@ static void xen_periodic_again(struct xen_timers *t)
 			   t->period;
 	else
 		t->tick -= div64_u64(t->tick - now - 1, t->period) * t->period;
-	t->cpu = raw_smp_processor_id();
 	hrtimer_start(&t->periodic, ktime_add_ns(mono, t->tick - now),
 		      HRTIMER_MODE_ABS_HARD);
 
@@ -402,6 +410,16 @@ u64 xen_periodic_get(struct kvm_vcpu *vcpu)
 	return t ? t->period : 0;
 }
 
+static void xen_timer_follow(struct hrtimer *timer, struct xen_armed *by, int cpu)
+{
+	if (likely(by->cpu == cpu))
+		return;
+
+	by->cpu = cpu;
+	if (hrtimer_cancel(timer))
+		hrtimer_start_expires(timer, HRTIMER_MODE_ABS_HARD);
+}
+
 /**
  * xen_timers_move - let the timers follow their vCPU to its CPU
  * @vcpu: the vCPU, loaded by the current task
@@ -421,14 +439,8 @@ void xen_timers_move(struct kvm_vcpu *vcpu)
 		return;
 
 	xen_timers_again(t);
-	if (likely(t->cpu == cpu))
-		return;
-
-	t->cpu = cpu;
-	if (hrtimer_cancel(&t->once))
-		hrtimer_start_expires(&t->once, HRTIMER_MODE_ABS_HARD);
-	if (hrtimer_cancel(&t->periodic))
-		hrtimer_start_expires(&t->periodic, HRTIMER_MODE_ABS_HARD);
+	xen_timer_follow(&t->once, &t->once_by, cpu);
+	xen_timer_follow(&t->periodic, &t->periodic_by, cpu);
 }
 
 /**

@@ -5,6 +5,7 @@
 #include "state.h"
 
 int xen_timers_make(struct kvm_vcpu *vcpu);
+void xen_timers_stop(struct kvm_vcpu *vcpu);
 void xen_timers_destroy(struct kvm_vcpu *vcpu);
 void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires);
 void xen_timer_stop(struct kvm_vcpu *vcpu);

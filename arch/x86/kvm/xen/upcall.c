@@ -233,4 +233,8 @@ void kvm_xen_inject_pending_events(struct kvm_vcpu *vcpu)
 	/* Of its own accord too: the flush may have parked some just now. */
 	if (xen_has_parked(x))
 		xen_inject_selectors(vcpu);
+
+	if (todo & XEN_TODO_UPCALL && READ_ONCE(x->upcall_vector) &&
+	    xen_upcall_flag(vcpu) > 0)
+		kvm_xen_inject_vcpu_vector(vcpu);
 }

@@ -33,9 +33,11 @@ void kvm_xen_init_vcpu(struct kvm_vcpu *vcpu)
 	kvm_gpc_init(&x->runstate_area, vcpu->kvm);
 	kvm_gpc_init(&x->runstate_rest, vcpu->kvm);
 
-	/* Events may be waiting for it. */
-	if (xen_events(vcpu->kvm))
+	/* Events may be waiting for it. It is to look before it enters the guest. */
+	if (xen_events(vcpu->kvm)) {
 		x->todo = XEN_TODO_LATCH;
+		kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
+	}
 }
 
 /**
@@ -100,8 +102,8 @@ static int xen_set_vcpu_info(struct kvm_vcpu *vcpu, gpa_t gpa,
 	WRITE_ONCE(x->unreachable, false);
 	if (!r && x->vcpu_info.active) {
 		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
-		if (xen_has_parked(x))
-			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+		xen_vcpu_wake(vcpu, XEN_TODO_UPCALL |
+			      (xen_has_parked(x) ? XEN_TODO_SEL : 0));
 		/* Events may have been sent before there was this vCPU. */
 		if (READ_ONCE(xen_events(vcpu->kvm)->words))
 			xen_events_retry(vcpu->kvm);
@@ -152,6 +154,13 @@ static int xen_set_vcpu_vector(struct kvm_vcpu *vcpu, u8 vector)
 		return -EINVAL;
 
 	WRITE_ONCE(xen_vcpu(vcpu)->upcall_vector, vector);
+	/*
+	 * An upcall that was on its way is in an APIC that the VMM may have saved
+	 * before it asked for the rest, or is about to restore. The guest's flag says
+	 * whether there was one; that is looked at when the vCPU enters the guest.
+	 */
+	if (vector)
+		xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
 
 	return 0;
 }
@@ -299,12 +308,17 @@ static int xen_get_runstate(struct kvm_vcpu *vcpu,
 int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
+	unsigned long todo;
 	int r = 0, idx;
 
-	if (READ_ONCE(x->todo) || xen_has_parked(x)) {
+	todo = READ_ONCE(x->todo);
+	if (todo & ~XEN_TODO_UPCALL || xen_has_parked(x)) {
 		idx = srcu_read_lock(&vcpu->kvm->srcu);
 		kvm_xen_inject_pending_events(vcpu);
 		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+		/* Of a VMM that restores, the APIC may be still to come. */
+		if (todo & XEN_TODO_UPCALL)
+			xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
 	}
 
 	switch (data->type) {
