@@ -54,6 +54,11 @@ static bool comes(void *port)
 	return next(0) == (unsigned long)port;
 }
 
+static bool comes_to(void *vcpu)
+{
+	return next((unsigned long)vcpu);
+}
+
 static void expect_comes(unsigned long port)
 {
 	EXPECT(unit_wait_until(comes, (void *)port, 5000));
@@ -247,6 +252,40 @@ TEST(fifo_not_yet, "xen: fifo: kept for a page, a control block or a vCPU that c
 		unit_relax();
 	EXPECT(!(guest_word_bits(77) & BIT(EVTCHN_FIFO_PENDING)));
 	EXPECT_EQ(next(0), 0);
+	xen_end();
+}
+
+static bool never(void *unused)
+{
+	return false;
+}
+
+TEST(fifo_no_control, "xen: fifo: nobody polls for a control block that may never come")
+{
+	struct xen_events *ev;
+	long retries;
+
+	xen_begin(2, true);
+	ev = xen_events(w.kvm);
+	/* Kept by the other ABI, the lower port for a vCPU that is not ready. */
+	shinfo_set(false);
+	EXPECT_EQ(send(1, 33, XEN_PRIORITY_NONE), 1);
+	EXPECT_EQ(send(0, 34, XEN_PRIORITY_NONE), 1);
+	EXPECT_EQ(fifo_attr(KVM_XEN_ATTR_TYPE_X_FIFO, FIFO_PORTS, 0), 0);
+	EXPECT_EQ(fifo_page(0, true), 0);
+	EXPECT_EQ(fifo_control(0, CONTROL_GPA(0)), 0);
+	expect_comes(34);
+	EXPECT_EQ(send(1, 35, 0), 1);
+
+	unit_wait_until(never, NULL, 100);
+	retries = atomic_long_read(&ev->stats.retries);
+	unit_wait_until(never, NULL, 500);
+	EXPECT_EQ(atomic_long_read(&ev->stats.retries), retries);
+	EXPECT(!xen_fifo_waiting(w.kvm));
+
+	EXPECT_EQ(fifo_control(1, CONTROL_GPA(1)), 0);
+	EXPECT(unit_wait_until(comes_to, (void *)1ul, 5000));
+	EXPECT(unit_wait_until(comes_to, (void *)1ul, 5000));
 	xen_end();
 }
 

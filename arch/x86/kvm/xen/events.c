@@ -452,6 +452,40 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 	return -EWOULDBLOCK;
 }
 
+/* Where the ABI that is in use has its events. */
+static void xen_keep(struct xen_events *ev, u32 vcpu_id, u32 port)
+{
+	u32 fifo = xen_fifo_ports(ev->kvm);
+
+	if (!fifo) {
+		set_bit(port, ev->latched);
+		set_bit(port / BITS_PER_LONG, &ev->words);
+	} else if (port && port < fifo) {
+		xen_fifo_latch(ev->kvm, vcpu_id, port, XEN_PRIORITY_NONE);
+	}
+}
+
+/**
+ * xen_events_adopt - what the 2-level ABI has kept is the FIFO ABI's now
+ * @kvm: the VM, of whose senders none is in shared_info any more
+ *
+ * Context: may sleep; xen_vm.lock held.
+ */
+void xen_events_adopt(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+	unsigned int word, bit;
+	unsigned long ports;
+
+	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++) {
+		ports = xchg(&ev->latched[word], 0);
+		for_each_set_bit(bit, &ports, BITS_PER_LONG)
+			xen_keep(ev, READ_ONCE(ev->latched_for[word * BITS_PER_LONG +
+							       bit]),
+				 word * BITS_PER_LONG + bit);
+	}
+}
+
 /* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
@@ -482,10 +516,8 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		 * sent it again meanwhile, it is for whom they say.
 		 */
 		local_irq_save(flags);
-		if (xen_events_unless_reset(ev, resets)) {
-			set_bit(bit, &ev->latched[word]);
-			set_bit(word, &ev->words);
-		}
+		if (xen_events_unless_reset(ev, resets))
+			xen_keep(ev, id, port);
 		local_irq_restore(flags);
 
 		/* A vCPU that came just now has looked while we had it. */

@@ -83,6 +83,7 @@ static inline struct xen_events *xen_events(struct kvm *kvm)
 
 int xen_events_make(struct kvm *kvm);
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);
+void xen_events_adopt(struct kvm *kvm);
 void xen_events_stop(struct kvm *kvm);
 void xen_events_free(struct kvm *kvm);
 void xen_events_reset(struct kvm *kvm);

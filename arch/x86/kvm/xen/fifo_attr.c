@@ -113,6 +113,7 @@ static int xen_fifo_begin(struct kvm *kvm, u64 nr_ports)
 	/* Pairs with smp_load_acquire() in xen_fifo_ports(). */
 	smp_store_release(&xen_vm(kvm)->fifo_ports, (u32)nr_ports);
 	kvm_gpc_quiesce(kvm);
+	xen_events_adopt(kvm);
 	xen_events_retry(kvm);
 	xen_poll_wake_all(kvm);
 
@@ -331,6 +332,7 @@ static int xen_fifo_set_control(struct kvm_vcpu *vcpu, gpa_t gpa)
 	/* Pairs with smp_load_acquire() in xen_fifo_queue(). */
 	smp_store_release(&fv->open, true);
 
+	xen_fifo_announce(vcpu->kvm);
 	xen_events_retry(vcpu->kvm);
 
 	return r;

@@ -49,6 +49,54 @@ void xen_fifo_relatch(struct kvm *kvm, u32 port)
 	set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
 }
 
+/*
+ * Without a control block it has no queues. The block's coming is announced, so an
+ * event for it waits in the latch and is not looked at.
+ */
+static bool xen_fifo_has_queues(struct xen_fifo *f, struct kvm_vcpu *vcpu)
+{
+	struct xen_fifo_vcpu *fv = vcpu ? xen_fifo_vcpu(f, vcpu->vcpu_idx) : NULL;
+
+	return fv && READ_ONCE(fv->control.active);
+}
+
+/**
+ * xen_fifo_announce - have everything that is latched looked at
+ * @kvm: the VM, with the FIFO ABI
+ *
+ * For who has brought what some of it was waiting for.
+ *
+ * Context: any.
+ */
+void xen_fifo_announce(struct kvm *kvm)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	unsigned int word;
+
+	/* Pairs with xen_fifo_keep(): the block, then its events are looked for. */
+	smp_mb();
+	for (word = 0; word < BITS_TO_LONGS(f->nr_ports); word++)
+		if (READ_ONCE(f->latched[word]))
+			set_bit(word * BITS_PER_LONG / XEN_FIFO_WORDS,
+				f->latched_pages);
+}
+
+/* An event that was taken from the latch goes back to it. */
+static void xen_fifo_keep(struct kvm *kvm, struct xen_fifo *f,
+			  struct kvm_vcpu *vcpu, u32 port)
+{
+	if (xen_fifo_has_queues(f, vcpu)) {
+		xen_fifo_relatch(kvm, port);
+		return;
+	}
+
+	set_bit(port, f->latched);
+	/* Pairs with xen_fifo_announce(): in the latch, then no block. */
+	smp_mb__after_atomic();
+	if (xen_fifo_has_queues(f, vcpu))
+		set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
+}
+
 /* @gone: the ports' page is not to be had now, for any of them. */
 static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 				unsigned int word, bool *gone)
@@ -69,7 +117,7 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 		/* A reset has come in between. */
 		if (!aim)
 			continue;
-		if (vcpu && !*gone) {
+		if (xen_fifo_has_queues(f, vcpu) && !*gone) {
 			if (xen_event_deliver(kvm, vcpu, port,
 					      xen_fifo_aimed_priority(aim),
 					      resets, &why) != -EWOULDBLOCK) {
@@ -80,7 +128,7 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 		}
 		local_irq_save(flags);
 		if (xen_events_unless_reset(ev, resets))
-			xen_fifo_relatch(kvm, port);
+			xen_fifo_keep(kvm, f, vcpu, port);
 		local_irq_restore(flags);
 	}
 }
