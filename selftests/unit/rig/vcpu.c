@@ -7,6 +7,7 @@
 #include "arch/x86/kvm/xen/poll.h"
 #include "arch/x86/kvm/xen/timer.h"
 #include "arch/x86/kvm/xen/vm.h"
+#include <pfncache/gpc_live.h>
 #include "lapic.h"
 #include "x86.h"
 
@@ -52,10 +53,10 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	x->timer_priority = XEN_PRIORITY_NONE;
 	if (xen_timers_make(vcpu))
 		unit_fail("vcpu", "no memory for its timers");
-	kvm_gpc_init(&x->vcpu_info, kvm);
+	kvm_gpc_init_live(&x->vcpu_info, kvm);
 	kvm_gpc_init(&x->time_info, kvm);
-	kvm_gpc_init(&x->runstate_area, kvm);
-	kvm_gpc_init(&x->runstate_rest, kvm);
+	kvm_gpc_init_live(&x->runstate_area, kvm);
+	kvm_gpc_init_live(&x->runstate_rest, kvm);
 	if (kvm->arch.xen.shinfo.kvm)
 		x->todo = XEN_TODO_LATCH;
 	kvm->vcpus[vcpu->vcpu_idx] = vcpu;

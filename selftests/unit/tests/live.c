@@ -281,6 +281,26 @@ TEST_RT(live_no_call, "live: no CPU is called for what takes no cache from a rea
 	live_end();
 }
 
+TEST_RT(live_other, "live: no CPU is called for a cache that is read by its lock alone")
+{
+	struct gfn_to_pfn_cache *other;
+	unsigned long calls;
+
+	live_begin();
+	EXPECT(live());
+	other = calloc(1, sizeof(*other));
+	kvm_gpc_init(other, w.kvm);
+	calls = unit_cpu_calls();
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(activate_hva(other, FREE_HVA + i * 512, 8), 0);
+	EXPECT(usable(other));
+	EXPECT(!other->live);
+	EXPECT_EQ(activate_hva(other, FREE_HVA + PAGE_SIZE, 8), 0);
+	gpc_gone(other);
+	EXPECT_EQ(unit_cpu_calls(), calls);
+	live_end();
+}
+
 TEST(live_registered, "live: a CPU announces itself once per word that remembers it")
 {
 	unsigned long rmw, flags;

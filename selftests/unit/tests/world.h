@@ -6,6 +6,9 @@
 #ifndef _UNIT_WORLD_H
 #define _UNIT_WORLD_H
 
+#ifndef UNIT_STOCK
+#include <pfncache/gpc_live.h>
+#endif
 #include <stdlib.h>
 #include <linux/kvm_host.h>
 #include "rig/kvm.h"
@@ -52,7 +55,11 @@ static inline struct gfn_to_pfn_cache *gpc_new(struct world *w)
 {
 	struct gfn_to_pfn_cache *gpc = calloc(1, sizeof(*gpc));
 
+#ifdef UNIT_STOCK
 	kvm_gpc_init(gpc, w->kvm);
+#else
+	kvm_gpc_init_live(gpc, w->kvm);
+#endif
 	return gpc;
 }
 

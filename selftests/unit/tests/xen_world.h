@@ -7,6 +7,7 @@
 #ifndef _UNIT_XEN_WORLD_H
 #define _UNIT_XEN_WORLD_H
 
+#include <pfncache/gpc_live.h>
 #include "world.h"
 #include "arch/x86/kvm/xen.h"
 #include "arch/x86/kvm/xen/events.h"
@@ -56,7 +57,7 @@ static inline void xen_begin(int vcpus, bool wide)
 	unit_worker_start();
 	xv = xen_vm(w.kvm);
 	mutex_init(&xv->lock);
-	kvm_gpc_init(&xv->shinfo, w.kvm);
+	kvm_gpc_init_live(&xv->shinfo, w.kvm);
 	xv->long_mode = wide;
 	EXPECT_EQ(xen_events_make(w.kvm), 0);
 	while (vcpus--)

@@ -9,6 +9,7 @@
 #include <linux/kvm_host.h>
 #include <linux/smp.h>
 
+void kvm_gpc_init_live(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
 bool __kvm_gpc_reader(struct kvm *kvm);
 void kvm_gpc_quiesce(struct kvm *kvm);
 void kvm_gpc_hold(struct kvm *kvm);
@@ -38,7 +39,7 @@ static inline bool kvm_gpc_reader(struct kvm *kvm, int *cpu)
 
 /**
  * kvm_gpc_live - where the memory of a cache is mapped, now
- * @gpc: the cache
+ * @gpc: the cache, made by kvm_gpc_init_live()
  *
  * What is returned can be read and written, for the length the cache was
  * activated with, until interrupts come on again.

@@ -4,8 +4,8 @@
 
 /**
  * struct gfn_to_pfn_cache - a guest or user page the kernel keeps mapped
- * @live: @khva while @valid, else NULL: what kvm_gpc_live() returns to readers
- *	who take no lock. Written with @lock held for write
+ * @live: @khva while @valid, if @read_live, else NULL: what kvm_gpc_live() returns to
+ *	readers who take no lock. Written with @lock held for write
  * @gpa: guest address, or INVALID_GPA for a cache addressed by @uhva alone.
  *	Protected by @lock
  * @uhva: user address, with the offset in the page. Does not change its page
@@ -27,6 +27,7 @@
  *	running. Never true together with @valid. Written with @lock held for
  *	write, read without it by the notifier's pre-check
  * @indexed: invalidations find the cache. Protected by @refresh_lock
+ * @read_live: it has readers who take no lock; immutable after kvm_gpc_init_live()
  * @gup_pid: the task that is resolving @uhva just now, or 0. Written by that
  *	task, compared by others only with their own
  *
@@ -41,8 +42,8 @@
  *	    +------------------ deactivate, from any of the three
  *
  * Layout: every member that code outside virt/kvm/pfncache/ knows stays where
- * the stock header has it, and @stale, @indexed and @gup_pid live in what
- * is padding there; overlay/include/linux/kvm_types.h asserts both.
+ * the stock header has it, and @stale, @indexed, @read_live and @gup_pid
+ * live in what is padding there; overlay/include/linux/kvm_types.h asserts both.
  */
 struct gfn_to_pfn_cache {
 	void *live;
@@ -55,7 +56,8 @@ struct gfn_to_pfn_cache {
 	struct mutex refresh_lock;
 	void *khva;
 	kvm_pfn_t pfn;
-	bool active, valid, stale, indexed;
+	bool active, valid, stale;
+	bool indexed : 1, read_live : 1;
 	pid_t gup_pid;
 };
 

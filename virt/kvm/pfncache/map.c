@@ -83,7 +83,8 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 			    offset_in_page(gpc->uhva);
 		gpc->valid = true;
 		/* Pairs with the dependency of what a reader does with it. */
-		smp_store_release(&gpc->live, gpc->khva);
+		if (gpc->read_live)
+			smp_store_release(&gpc->live, gpc->khva);
 	}
 	write_unlock_irq(&gpc->lock);
 

@@ -57,6 +57,22 @@ void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm)
 }
 
 /**
+ * kvm_gpc_init_live - the same for a cache that will be read by kvm_gpc_live()
+ * @gpc: the cache, all zeroes, known to nobody else
+ * @kvm: the VM it belongs to
+ *
+ * Only who takes such a cache away waits for readers. A guest that can have other
+ * caches moved as often as it likes, its clock's, troubles no other CPU by that.
+ *
+ * Context: any.
+ */
+void kvm_gpc_init_live(struct gfn_to_pfn_cache *gpc, struct kvm *kvm)
+{
+	kvm_gpc_init(gpc, kvm);
+	gpc->read_live = true;
+}
+
+/**
  * kvm_gpc_check - ask whether a cache can be accessed now
  * @gpc: the cache
  * @len: bytes from the cache's address on that are to be accessed
@@ -111,11 +127,12 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 		WRITE_ONCE(gpc->active, true);
 	gpc->gpa = gpa;
 	if (gpc->valid && !moved) {
-		was_live = gpc->uhva != uhva;
+		was_live = gpc->live && gpc->uhva != uhva;
 		gpc->uhva = uhva;
 		gpc->khva = (void *)((unsigned long)gpc->khva & PAGE_MASK) +
 			    offset_in_page(uhva);
-		WRITE_ONCE(gpc->live, gpc->khva);
+		if (gpc->read_live)
+			WRITE_ONCE(gpc->live, gpc->khva);
 		write_unlock_irq(&gpc->lock);
 		if (was_live)
 			gpc_quiesce(m);

@@ -546,14 +546,22 @@ bool xen_events_flush(struct kvm *kvm)
 	unsigned int word;
 	bool gone = false;
 
-	xen_fifo_flush(kvm);
-	if (!ev || !READ_ONCE(ev->words))
+	if (!ev)
 		return false;
 
-	BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
-	words = xchg(&ev->words, 0);
-	for_each_set_bit(word, &words, BITS_PER_LONG)
-		xen_flush_word(ev, word, &gone);
+	atomic_inc(&ev->flushing);
+	/* Full barrier: what is taken was taken by one who is counted. */
+	smp_mb__after_atomic();
+	xen_fifo_flush(kvm);
+	if (READ_ONCE(ev->words)) {
+		BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
+		words = xchg(&ev->words, 0);
+		for_each_set_bit(word, &words, BITS_PER_LONG)
+			xen_flush_word(ev, word, &gone);
+	}
+	/* Pairs with wait_event_killable() in kvm_xen_hvm_get_attr(). */
+	if (atomic_dec_and_test(&ev->flushing) && wq_has_sleeper(&ev->idle))
+		wake_up_all(&ev->idle);
 
 	return gone;
 }
@@ -861,6 +869,7 @@ int xen_events_make(struct kvm *kvm)
 
 	ev->kvm = kvm;
 	ev->backoff = XEN_BACKOFF_FIRST;
+	init_waitqueue_head(&ev->idle);
 	INIT_DELAYED_WORK(&ev->retry, xen_retry_work);
 
 	/* Timers and the worker go after the VM's notifier. */

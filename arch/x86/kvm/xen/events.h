@@ -6,6 +6,7 @@
 #define __KVM_XEN_EVENTS_H__
 
 #include <linux/bitmap.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "state.h"
@@ -41,6 +42,8 @@ struct xen_stats {
  * struct xen_events - what a VM needs from when an event may first be sent
  * @kvm: the VM
  * @retry: delivers what is latched when no vCPU does
+ * @flushing: tasks that may have taken something from the latch. Atomic
+ * @idle: woken when there is none any more
  * @stopped: the VM is going, and its vCPUs' timers have been stopped
  * @resets: how often all ports have been closed; written under xen_vm.lock. An event
  *	that was taken from the latch before is not delivered, nor put back, after
@@ -61,6 +64,8 @@ struct xen_stats {
 struct xen_events {
 	struct kvm *kvm;
 	struct delayed_work retry;
+	atomic_t flushing;
+	wait_queue_head_t idle;
 	bool stopped;
 	unsigned int resets;
 	unsigned int backoff;

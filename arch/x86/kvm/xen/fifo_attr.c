@@ -84,7 +84,7 @@ static int xen_fifo_make(struct kvm *kvm, u32 nr_ports)
 	for (i = 0; i < XEN_FIFO_LOCKS; i++)
 		raw_spin_lock_init(&f->lock[i]);
 	for (i = 0; i < f->nr_pages; i++)
-		kvm_gpc_init(&f->pages[i], kvm);
+		kvm_gpc_init_live(&f->pages[i], kvm);
 
 	/* Pairs with smp_load_acquire() in xen_fifo(). */
 	smp_store_release(&ev->fifo, f);
@@ -300,7 +300,7 @@ static struct xen_fifo_vcpu *xen_fifo_make_vcpu(struct kvm_vcpu *vcpu)
 	if (!fv)
 		return NULL;
 
-	kvm_gpc_init(&fv->control, vcpu->kvm);
+	kvm_gpc_init_live(&fv->control, vcpu->kvm);
 	/* Pairs with smp_load_acquire() in xen_fifo_vcpu(). */
 	smp_store_release(&f->vcpus[vcpu->vcpu_idx], fv);
 

@@ -6,6 +6,8 @@
 
 #include <asm/xen/cpuid.h>
 
+#include <pfncache/gpc_live.h>
+
 #include "../cpuid.h"
 #include "../x86.h"
 #include "../xen.h"
@@ -28,10 +30,10 @@ void kvm_xen_init_vcpu(struct kvm_vcpu *vcpu)
 	x->timer_priority = XEN_PRIORITY_NONE;
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
-	kvm_gpc_init(&x->vcpu_info, vcpu->kvm);
+	kvm_gpc_init_live(&x->vcpu_info, vcpu->kvm);
 	kvm_gpc_init(&x->time_info, vcpu->kvm);
-	kvm_gpc_init(&x->runstate_area, vcpu->kvm);
-	kvm_gpc_init(&x->runstate_rest, vcpu->kvm);
+	kvm_gpc_init_live(&x->runstate_area, vcpu->kvm);
+	kvm_gpc_init_live(&x->runstate_rest, vcpu->kvm);
 
 	/* Events may be waiting for it. It is to look before it enters the guest. */
 	if (xen_events(vcpu->kvm)) {

@@ -7,6 +7,8 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include <pfncache/gpc_live.h>
+
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
@@ -222,7 +224,7 @@ void kvm_xen_init_vm(struct kvm *kvm)
 	struct xen_vm *xv = xen_vm(kvm);
 
 	mutex_init(&xv->lock);
-	kvm_gpc_init(&xv->shinfo, kvm);
+	kvm_gpc_init_live(&xv->shinfo, kvm);
 }
 
 /**
@@ -397,7 +399,7 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
  * who saves the guest's memory after this saves it too.
  *
  * Context: may sleep; VM ioctl.
- * Return: 0; -ENOENT an unknown attribute; -EOPNOTSUPP.
+ * Return: 0; -ENOENT an unknown attribute; -EOPNOTSUPP; -EINTR for a fatal signal.
  */
 int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 {
@@ -410,9 +412,12 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	idx = srcu_read_lock(&kvm->srcu);
 	xen_events_finish(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
-	/* And what the worker has taken and not yet delivered. */
-	if (ev)
-		flush_delayed_work(&ev->retry);
+	/*
+	 * And what others have taken and not yet delivered. They may have to wait for
+	 * user space, and nobody can kill the worker: but us.
+	 */
+	if (ev && wait_event_killable(ev->idle, !atomic_read(&ev->flushing)))
+		return -EINTR;
 
 	mutex_lock(&xv->lock);
 	switch (data->type) {
@@ -528,15 +533,20 @@ int kvm_xen_write_hypercall_page(struct kvm_vcpu *vcpu, u64 data)
 	bool wide = is_long_mode(vcpu);
 	u32 nr = data & ~PAGE_MASK;
 	gpa_t page = data & PAGE_MASK;
+	bool flip;
 	int r = 0;
 
 	if (!vcpu->wants_to_run)
 		return 0;
 
 	mutex_lock(&xv->lock);
-	if (xv->long_mode != wide)
+	flip = xv->long_mode != wide;
+	if (flip)
 		r = xen_set_long_mode(vcpu->kvm, wide);
 	mutex_unlock(&xv->lock);
+	/* It interrupts other CPUs: a guest that changes its mind again and again waits. */
+	if (flip)
+		schedule_timeout_killable(1);
 	if (r)
 		return 1;
 
