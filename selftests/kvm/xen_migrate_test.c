@@ -24,6 +24,9 @@
 #define SOON_MS		2000
 #define LOST_ENOUGH	3	/* to know what is to be known */
 #define MS		1000000ULL
+#define VECTOR		0x31
+#define APIC_SPIV	0xf0	/* registers of the local APIC */
+#define APIC_IRR	0x200
 
 #define ARG_PAGE	0
 #define SHINFO_PAGE	1
@@ -231,6 +234,46 @@ TEST_F(migrate, event_without_shared_info_is_seen_after)
 	xvm_signal(self->now->fd[0]);
 	migrate(self);
 	EXPECT_EQ(0, missing_at_last(self));
+}
+
+static void apic(struct life *l, unsigned long cmd, struct kvm_lapic_state *state)
+{
+	if (ioctl(l->vm.cpu[0], cmd, state))
+		xvm_die("the APIC");
+}
+
+static void set_vector(struct life *l)
+{
+	struct kvm_xen_vcpu_attr attr = { .u.vector = VECTOR };
+
+	cpu_ioctl(l, 0, KVM_XEN_VCPU_SET_ATTR, &attr,
+		  KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR);
+}
+
+/*
+ * A vCPU with a vector of its own, and a VMM that reads the APIC before it reads
+ * anything of Xen, and restores it last.
+ */
+TEST_F(migrate, upcall_is_not_lost_in_an_apic_read_before)
+{
+	struct kvm_lapic_state saved, now;
+
+	set_vector(self->now);
+	apic(self->now, KVM_GET_LAPIC, &saved);
+	/* It is on; the guest, which has interrupts off, does not take them. */
+	*(uint32_t *)&saved.regs[APIC_SPIV] = 0x1ff;
+	apic(self->now, KVM_SET_LAPIC, &saved);
+
+	replace_page(self->now, INFO_PAGE);
+	send_one(self, 0, FIRST_SENT);
+	apic(self->now, KVM_GET_LAPIC, &saved);
+	migrate(self);
+	set_vector(self->now);
+	apic(self->now, KVM_SET_LAPIC, &saved);
+	EXPECT_EQ(0, missing_at_last(self));
+	apic(self->now, KVM_GET_LAPIC, &now);
+	EXPECT_NE(0, now.regs[APIC_IRR + VECTOR / 32 * 16 + VECTOR % 32 / 8] &
+		     1 << VECTOR % 8);
 }
 
 /* Not before its time, and not because of the move. */

@@ -12,6 +12,7 @@
 #include <linux/export.h>
 #include <linux/kvm_host.h>
 
+#include "gpc_live.h"
 #include "pfncache.h"
 
 /* A cache lies within one page: the rule behind every length. */

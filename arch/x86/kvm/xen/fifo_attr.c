@@ -15,6 +15,9 @@
 #include "uapi.h"
 #include "vm.h"
 
+/* How often a tail is tried that somebody sends on. */
+#define XEN_FIFO_TAIL_TRIES	8
+
 /**
  * xen_fifo_max_port - ports that there may be records of
  * @kvm: the VM
@@ -341,7 +344,7 @@ static int xen_fifo_set_control(struct kvm_vcpu *vcpu, gpa_t gpa)
 static int xen_fifo_set_tails(struct kvm_vcpu *vcpu, const u32 *tails)
 {
 	u32 i, nr = xen_fifo_ports(vcpu->kvm);
-	int r = 0;
+	int tries, r = 0;
 
 	if (!xen_fifo(vcpu->kvm)->vcpus[vcpu->vcpu_idx])
 		return -EINVAL;
@@ -349,9 +352,13 @@ static int xen_fifo_set_tails(struct kvm_vcpu *vcpu, const u32 *tails)
 		if (tails[i] >= nr)
 			return -EINVAL;
 
-	for (i = 0; i < XEN_FIFO_QUEUES && !r; i++)
-		r = xen_fifo_set_tail(vcpu, i,
-				      array_index_nospec(tails[i], nr));
+	for (i = 0; i < XEN_FIFO_QUEUES && !r; i++) {
+		/* A sender may move the port meanwhile. */
+		for (tries = 0, r = -EAGAIN;
+		     r == -EAGAIN && tries < XEN_FIFO_TAIL_TRIES; tries++)
+			r = xen_fifo_set_tail(vcpu, i,
+					      array_index_nospec(tails[i], nr));
+	}
 
 	return r;
 }
