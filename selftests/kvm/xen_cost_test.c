@@ -331,7 +331,6 @@ TEST_F_TIMEOUT(cost, event_of_the_guest_among_many_ports, 60)
 	tell("EVTCHNOP_send, one port", alone);
 	tell("EVTCHNOP_send, 4,000 ports", among);
 	EXPECT_GE(alone + allowed(LOOKUP_ALLOWED), among);
-	EXPECT_GE(among + allowed(LOOKUP_ALLOWED), alone);
 }
 
 TEST_HARNESS_MAIN
