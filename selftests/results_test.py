@@ -117,6 +117,10 @@ def others(suite):
     suite.whole = True
     if suite.verdict([case], "ours").count(results.FAIL) != 2:
         yield "a gap without a test was not noticed"
+    suite.tests["ours"]["hosts"] = "elsewhere"
+    if suite.verdict([case], "ours").count(results.FAIL) != 1:
+        yield "a gap was missed on a host that its test does not run on"
+    suite.tests["ours"]["hosts"] = "amd"
     try:
         suite.select("amd", "no such case", False)
         yield "T= took a case that is not there"

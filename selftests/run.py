@@ -468,7 +468,8 @@ class Runner:
             with open(log, "w", encoding="utf-8") as f:
                 status = subprocess.call(
                     ["lab/guest-boot", "--host", case.host, "--modules",
-                     self.modules, "--out", out] + case.args.split(),
+                     self.modules, "--out", out, "--complaints", "tell"] +
+                    case.args.split(),
                     stdin=subprocess.DEVNULL, stdout=f,
                     stderr=subprocess.STDOUT)
             with open(log, encoding="utf-8", errors="replace") as f:
@@ -479,6 +480,10 @@ class Runner:
                 say(f"{case.title}: the emulator was lost; it is run again")
         self.suite.ran(case, self.modules, status, time.monotonic() - began,
                        lines)
+        for _, text in results.KernelLog(f"{out}/console.log").found:
+            case.complaint(text, f"{out}/console.log",
+                           self.suite.known_complaint(text, case.host,
+                                                      self.modules))
         if i and status != RIG:
             case.note("the emulator was lost in the first try")
 
