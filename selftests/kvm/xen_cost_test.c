@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <cpuid.h>
 #include <x86intrin.h>
 
 #include "kselftest_harness.h"
@@ -30,41 +29,6 @@ FIXTURE(cost) {
 	struct calls c;
 };
 
-/* Ticks of a thousand rounds of two instructions, or of five; the best of several. */
-static uint64_t loop_ticks(bool five)
-{
-	uint64_t start, best = ~0ULL;
-	unsigned long n;
-	int i;
-
-	for (i = 0; i < ROUNDS; i++) {
-		n = 1000;
-		start = __rdtsc();
-		if (five)
-			asm volatile("1: nop; nop; nop; dec %0; jnz 1b" : "+r" (n));
-		else
-			asm volatile("1: dec %0; jnz 1b" : "+r" (n));
-		start = __rdtsc() - start;
-		if (start < best)
-			best = start;
-	}
-	return best;
-}
-
-static bool a_tick_is_an_instruction(void)
-{
-	return loop_ticks(false) / 100 == 20 && loop_ticks(true) / 100 == 50;
-}
-
-/* Where indirect calls are made by way of retpolines, each takes some more. */
-static unsigned int allowed(unsigned int ticks)
-{
-	unsigned int eax, ebx, ecx, edx;
-
-	__cpuid(0, eax, ebx, ecx, edx);
-	return ebx == signature_AMD_ebx ? ticks : ticks + ticks / 10;
-}
-
 /* 32-bit code, but the structures of a 64-bit guest: there are more ports. */
 FIXTURE_SETUP(cost)
 {
@@ -78,7 +42,7 @@ FIXTURE_SETUP(cost)
 	};
 	struct calls *c = &self->c;
 
-	if (!a_tick_is_an_instruction())
+	if (!xvm_ticks_are_instructions())
 		SKIP(return, "a tick of the TSC is not an instruction");
 	calls_create(c, false);
 	ASSERT_EQ(0, ioctl(c->vm.fd, KVM_XEN_HVM_SET_ATTR, &wide));
@@ -218,7 +182,7 @@ TEST_F(cost, look_before_each_entry)
 	tell("call, no vector", without);
 	tell("call, VM-wide vector", with);
 	tell("look before an entry", with - without);
-	EXPECT_GE(without + allowed(ENTRY_ALLOWED), with);
+	EXPECT_GE(without + xvm_allowed(ENTRY_ALLOWED), with);
 }
 
 enum fate { MASKED, COALESCED, DELIVERED };
@@ -283,9 +247,9 @@ TEST_F(cost, event_of_the_vmm)
 	tell("EVTCHN_SEND more than that, masked", masked);
 	tell("EVTCHN_SEND more than that, pending already", coalesced);
 	tell("EVTCHN_SEND more than that, delivered", delivered);
-	EXPECT_GE(allowed(MASKED_ALLOWED), masked);
-	EXPECT_GE(allowed(COALESCED_ALLOWED), coalesced);
-	EXPECT_GE(allowed(DELIVERED_ALLOWED), delivered);
+	EXPECT_GE(xvm_allowed(MASKED_ALLOWED), masked);
+	EXPECT_GE(xvm_allowed(COALESCED_ALLOWED), coalesced);
+	EXPECT_GE(xvm_allowed(DELIVERED_ALLOWED), delivered);
 }
 
 /* An IPI of the guest's: EVTCHNOP_send from vCPU 0 to vCPU 1, delivered each time. */
@@ -309,7 +273,7 @@ TEST_F(cost, event_of_the_guest)
 	ticks = hypercall_cost(c);
 	ASSERT_TRUE(calls_upcall(c, 1));
 	tell("EVTCHNOP_send to another vCPU", ticks);
-	EXPECT_GE(allowed(HYPERCALL_ALLOWED), ticks);
+	EXPECT_GE(xvm_allowed(HYPERCALL_ALLOWED), ticks);
 }
 
 /* Ours: 0, give or take 20 of what surrounds it. Stock: about 40. */
@@ -330,7 +294,7 @@ TEST_F_TIMEOUT(cost, event_of_the_guest_among_many_ports, 60)
 	among = hypercall_cost(c);
 	tell("EVTCHNOP_send, one port", alone);
 	tell("EVTCHNOP_send, 4,000 ports", among);
-	EXPECT_GE(alone + allowed(LOOKUP_ALLOWED), among);
+	EXPECT_GE(alone + xvm_allowed(LOOKUP_ALLOWED), among);
 }
 
 TEST_HARNESS_MAIN

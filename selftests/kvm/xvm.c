@@ -5,6 +5,7 @@
  */
 #include "xvm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -18,11 +19,13 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #define TSS_GPA		0xfffbd000UL	/* three pages, for CPUs that need them */
 #define CR0_PE		1UL
 #define XEN_HYPERCALL_MSR	0x40000200
 #define XVM_FDS_MAX		8
+#define TICK_ROUNDS		5
 
 void __xvm_die(const char *file, int line, const char *fmt, ...)
 {
@@ -550,4 +553,38 @@ void xvm_recv_fds(int sock, int *fds, int nr)
 	if (!c || c->cmsg_len != CMSG_LEN(nr * sizeof(int)))
 		xvm_die("not %d descriptors", nr);
 	memcpy(fds, CMSG_DATA(c), nr * sizeof(int));
+}
+
+/* Ticks of a thousand rounds of two instructions, or of five; the best of several. */
+static uint64_t loop_ticks(bool five)
+{
+	uint64_t start, best = ~0ULL;
+	unsigned long n;
+	int i;
+
+	for (i = 0; i < TICK_ROUNDS; i++) {
+		n = 1000;
+		start = __rdtsc();
+		if (five)
+			asm volatile("1: nop; nop; nop; dec %0; jnz 1b" : "+r" (n));
+		else
+			asm volatile("1: dec %0; jnz 1b" : "+r" (n));
+		start = __rdtsc() - start;
+		if (start < best)
+			best = start;
+	}
+	return best;
+}
+
+bool xvm_ticks_are_instructions(void)
+{
+	return loop_ticks(false) / 100 == 20 && loop_ticks(true) / 100 == 50;
+}
+
+unsigned int xvm_allowed(unsigned int ticks)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	__cpuid(0, eax, ebx, ecx, edx);
+	return ebx == signature_AMD_ebx ? ticks : ticks + ticks / 10;
 }

@@ -104,6 +104,14 @@ uint8_t *xvm_anon(size_t pages);
 bool xvm_ages_memory(void);
 bool xvm_age_memory(void);
 
+/*
+ * Costs, in ticks of the TSC. On the emulated hosts a tick is an instruction; elsewhere
+ * they say nothing. Where indirect calls are made by way of retpolines, each takes some
+ * more: xvm_allowed() is what a bound of the AMD host's is there.
+ */
+bool xvm_ticks_are_instructions(void);
+unsigned int xvm_allowed(unsigned int ticks);
+
 /* Small things. */
 void xvm_sleep_ms(int ms);
 uint64_t xvm_now_ns(void);

@@ -172,10 +172,11 @@ static void tdp_log_table(struct tdp_pass *p, struct kvm_mmu_page *sp,
 	unsigned int i;
 	u64 spte;
 
+	tdp_pass_open(p);
 	for_each_set_bit(i, pages, SPTE_ENT_PER_PAGE) {
 		spte = READ_ONCE(sp->spt[i]);
 		while (is_shadow_present_pte(spte) && (spte & bit))
-			if (tdp_spte_try_set(p, &sp->spt[i], &spte, spte & ~bit))
+			if (tdp_leaf_try_clear(sp, i, &spte, bit))
 				break;
 	}
 }

@@ -135,6 +135,34 @@ bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
 }
 
 /**
+ * tdp_leaf_try_clear - take bits away from a page's entry
+ * @sp: a table of level 4K, of an open pass
+ * @i: which entry
+ * @old: as for tdp_spte_try_set(); present
+ * @bits: permissions, or the Dirty bit
+ *
+ * The same as tdp_spte_try_set() for the one case that there are so many of: where the
+ * entry leads, and what is counted, stays as it was.
+ *
+ * Context: mmu_lock held, shared or not; RCU read section.
+ * Return: whether the entry was changed.
+ */
+bool tdp_leaf_try_clear(struct kvm_mmu_page *sp, unsigned int i, u64 *old, u64 bits)
+{
+	u64 new = *old & ~bits;
+
+	/* Pairs with the xchg in tdp_table_gone(). */
+	if (!try_cmpxchg64(&sp->spt[i], old, new))
+		return false;
+
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), sp->gfn + i,
+				       PG_LEVEL_4K, *old, new);
+	tdp_leaf_changed(*old, new, true);
+
+	return true;
+}
+
+/**
  * tdp_spte_try_link - let an entry lead to a table
  * @p: the pass
  * @sptep: the entry, which translates nothing
