@@ -82,8 +82,8 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 		gpc->khva = (void *)((unsigned long)khva & PAGE_MASK) +
 			    offset_in_page(gpc->uhva);
 		gpc->valid = true;
-		/* Pairs with the dependency of what a reader does with it. */
 		if (gpc->read_live)
+			/* Pairs with the dependency of what a reader does with it. */
 			smp_store_release(&gpc->live, gpc->khva);
 	}
 	write_unlock_irq(&gpc->lock);
