@@ -4,11 +4,10 @@
  * what the MMU goes by.
  *
  * Affected: a VMM that migrates its guest. Tried: pages of three tables written to, the
- * log cleared in parts, and as a whole. A right system logs the pages that were written
- * to, and no others, and does not look the table of each up anew.
+ * log cleared in parts. A right system logs the pages that were written to, and no
+ * others.
  */
 #include <string.h>
-#include <x86intrin.h>
 
 #include "kselftest_harness.h"
 #include "visitor.h"
@@ -22,8 +21,6 @@
 #define ODD_PAGES	1536
 #define NPAGES		(ODD + ODD_PAGES)
 #define ODD_WORDS	(ODD_PAGES / 64)
-#define MUCH_PAGES	VISITOR_MAX	/* 32 MiB */
-#define CLEAR_ALLOWED	125		/* instructions a page */
 
 FIXTURE(log) {
 	struct xvm vm;
@@ -86,33 +83,6 @@ TEST_F_TIMEOUT(log, exact_from_the_middle_of_a_table_on, SECONDS)
 		xvm_clear_log(&self->vm, 1, i % 2 * half * 64, half * 64, all);
 		memset(want + i % 2 * half, 0, sizeof(want) / 2);
 	}
-}
-
-/*
- * Clearing is what a migration does all the time. Of a log in which everything is
- * dirty the price of a page is told, without what an ioctl costs.
- */
-TEST_F_TIMEOUT(log, clearing_costs_no_more_than_it_must, SECONDS)
-{
-	uint64_t all[MUCH_PAGES / 64], want[MUCH_PAGES / 64] = {}, start, best = ~0ULL;
-	uint8_t *mem = xvm_anon(MUCH_PAGES);
-	unsigned int i;
-
-	if (!xvm_ticks_are_instructions())
-		SKIP(return, "a tick of the TSC is not an instruction");
-	memset(mem, 1, MUCH_PAGES * XVM_PAGE);
-	memset(all, 0xff, sizeof(all));
-	xvm_slot(&self->vm, 1, KVM_MEM_LOG_DIRTY_PAGES, GPA, MUCH_PAGES * XVM_PAGE, mem);
-	for (i = 0; i < 3; i++) {
-		write_pages(self, GPA, 0, MUCH_PAGES, 1, want);
-		start = __rdtsc();
-		xvm_clear_log(&self->vm, 1, 0, MUCH_PAGES, all);
-		start = __rdtsc() - start;
-		if (start < best)
-			best = start;
-	}
-	TH_LOG("ticks: a page %llu", (unsigned long long)best / MUCH_PAGES);
-	EXPECT_GE(xvm_allowed(CLEAR_ALLOWED), best / MUCH_PAGES);
 }
 
 TEST_HARNESS_MAIN
