@@ -31,17 +31,31 @@
 #include "walk.h"
 #include "x86.h"
 
-/* Take permissions away from the leafs of a range. Return: whether there were any. */
+/* The bit that says, in the leafs of a tree, that a page was written to. */
+static u64 tdp_dirty_bit(struct kvm_mmu_page *root, bool wrprot)
+{
+	if (wrprot || !kvm_ad_enabled() || kvm_mmu_page_ad_need_write_protect(root))
+		return PT_WRITABLE_MASK;
+
+	return shadow_dirty_mask;
+}
+
+/*
+ * Take permissions away from the leafs of a range; @bits 0: the bit of each tree that
+ * says that a page was written to. Return: whether there were any.
+ */
 static bool tdp_clear_leafs(struct kvm *kvm, int as_id, gfn_t start, gfn_t end,
 			    int min_level, u64 bits, bool shared)
 {
 	struct kvm_mmu_page *root;
 	bool changed = false;
 	struct tdp_pass p;
+	u64 gone;
 
 	tdp_for_each_root(kvm, root, as_id, TDP_VALID) {
 		struct tdp_walk w = {};
 
+		gone = bits ?: tdp_dirty_bit(root, false);
 		tdp_pass_begin(&p, kvm, shared);
 		p.may_yield = shared;
 
@@ -49,8 +63,8 @@ static bool tdp_clear_leafs(struct kvm *kvm, int as_id, gfn_t start, gfn_t end,
 			if (tdp_walk_break(&w))
 				continue;
 
-			while (tdp_walk_at_leaf(&w) && (w.spte & bits))
-				if (tdp_walk_try_set(&w, w.spte & ~bits))
+			while (tdp_walk_at_leaf(&w) && (w.spte & gone))
+				if (tdp_walk_try_set(&w, w.spte & ~gone))
 					changed = true;
 		}
 
@@ -78,15 +92,6 @@ bool kvm_tdp_mmu_wrprot_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 			       PT_WRITABLE_MASK, TDP_SHARED);
 }
 
-/* The bit that says, in the leafs of a tree, that a page was written to. */
-static u64 tdp_dirty_bit(struct kvm_mmu_page *root, bool wrprot)
-{
-	if (wrprot || !kvm_ad_enabled() || kvm_mmu_page_ad_need_write_protect(root))
-		return PT_WRITABLE_MASK;
-
-	return shadow_dirty_mask;
-}
-
 /**
  * kvm_tdp_mmu_clear_dirty_slot - let every write in a memslot be noticed
  * @kvm: the VM
@@ -99,32 +104,9 @@ static u64 tdp_dirty_bit(struct kvm_mmu_page *root, bool wrprot)
 bool kvm_tdp_mmu_clear_dirty_slot(struct kvm *kvm,
 				  const struct kvm_memory_slot *slot)
 {
-	gfn_t end = slot->base_gfn + slot->npages;
-	struct kvm_mmu_page *root;
-	bool changed = false;
-	struct tdp_pass p;
-	u64 bit;
-
-	tdp_for_each_root(kvm, root, slot->as_id, TDP_VALID) {
-		struct tdp_walk w = {};
-
-		bit = tdp_dirty_bit(root, false);
-		tdp_pass_begin(&p, kvm, TDP_SHARED);
-		p.may_yield = true;
-
-		tdp_for_each_spte(&w, &p, root, slot->base_gfn, end, PG_LEVEL_4K) {
-			if (tdp_walk_break(&w))
-				continue;
-
-			while (tdp_walk_at_leaf(&w) && (w.spte & bit))
-				if (tdp_walk_try_set(&w, w.spte & ~bit))
-					changed = true;
-		}
-
-		tdp_pass_end(&p);
-	}
-
-	return changed;
+	return tdp_clear_leafs(kvm, slot->as_id, slot->base_gfn,
+			       slot->base_gfn + slot->npages, PG_LEVEL_4K, 0,
+			       TDP_SHARED);
 }
 
 /**
