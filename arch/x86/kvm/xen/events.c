@@ -550,7 +550,10 @@ bool xen_events_flush(struct kvm *kvm)
 		return false;
 
 	atomic_inc(&ev->flushing);
-	/* Full barrier: what is taken was taken by one who is counted. */
+	/*
+	 * What is taken was taken by one who is counted. Pairs with atomic_dec_and_test()
+	 * below in the flush of kvm_xen_hvm_get_attr(), which then looks at the count.
+	 */
 	smp_mb__after_atomic();
 	xen_fifo_flush(kvm);
 	if (READ_ONCE(ev->words)) {
