@@ -161,6 +161,8 @@ static unsigned long cb_pending;
 static bool cb_running, cb_stop;
 static pthread_t cb_thread;
 
+void (*unit_call_rcu_handler)(void);
+
 static void run_callbacks(struct callback_head *h)
 {
 	while (h) {
@@ -212,6 +214,13 @@ void unit_call_rcu(struct callback_head *h,
 	cb_first = h;
 	pthread_cond_signal(&cb_cond);
 	pthread_mutex_unlock(&cb_lock);
+	if (unit_call_rcu_handler)
+		unit_call_rcu_handler();
+}
+
+bool unit_rcu_pending(void)
+{
+	return __atomic_load_n(&cb_pending, __ATOMIC_ACQUIRE);
 }
 
 struct kfree_later {
@@ -239,7 +248,7 @@ void unit_kfree_rcu(struct callback_head *h, void *p)
 void unit_rcu_barrier(const char *where)
 {
 	unit_might_sleep(where);
-	while (__atomic_load_n(&cb_pending, __ATOMIC_ACQUIRE))
+	while (unit_rcu_pending())
 		unit_relax();
 }
 

@@ -22,9 +22,13 @@ struct srcu_struct {
 void unit_rcu_read_lock(void);
 void unit_rcu_read_unlock(const char *where);
 void unit_synchronize_rcu(const char *where);
+/* Something was given to call_rcu() and not yet called back. */
+bool unit_rcu_pending(void);
 void unit_rcu_barrier(const char *where);
 void unit_call_rcu(struct callback_head *h,
 		   void (*fn)(struct callback_head *h));
+/* Called by who gives something to call_rcu(), at that moment, if set. */
+extern void (*unit_call_rcu_handler)(void);
 void unit_kfree_rcu(struct callback_head *h, void *p);
 /* Run what is left; callbacks run in a thread of their own until then. */
 void unit_rcu_stop(void);

@@ -80,6 +80,38 @@ int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 }
 ALLOW_ERROR_INJECTION(gpc_index_insert, ERRNO); /* else two failures in a row */
 
+/*
+ * The XArray gives a node that gets empty to call_rcu() first, and takes the last
+ * pointer to it away after that. A reader who comes between the two, and after the
+ * grace period has begun, would follow the pointer and not be waited for. So readers
+ * are told to stay out of the tree. xa_lock held.
+ */
+static void gpc_index_erase(struct gpc_manager *m, struct xa_state *xas)
+{
+	/* Pairs with rcu_read_lock() in gpc_index_find(), through the grace period. */
+	WRITE_ONCE(m->erasing, true);
+	xas_store(xas, NULL);
+	/* Pairs with smp_load_acquire() in gpc_index_find(): the node is unlinked. */
+	smp_store_release(&m->erasing, false);
+}
+
+/* Is there a cache, or may there be one, from @page to @last? */
+static bool gpc_index_find(struct gpc_manager *m, unsigned long page,
+			   unsigned long last)
+{
+	guard(rcu)();
+
+	/* Pairs with smp_store_release() in gpc_index_erase(). */
+	if (smp_load_acquire(&m->erasing))
+		return true;
+
+	/*
+	 * Marks change under the xa_lock, by plain stores to a word of them. Each
+	 * bit in it is old or new, and that is all the answer depends on.
+	 */
+	return data_race(xa_find(&m->index, &page, last, GPC_INDEXED));
+}
+
 /**
  * gpc_index_remove - take a cache out of the index
  * @m: the VM's caches
@@ -100,7 +132,7 @@ void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 	if (xas_load(&xas) == gpc) {
 		/* A page keeps its mark when one head replaces another. */
 		if (list_empty(&gpc->ring))
-			xas_store(&xas, NULL);
+			gpc_index_erase(m, &xas);
 		else
 			xas_store(&xas, list_next_entry(gpc, ring));
 	}
@@ -113,13 +145,14 @@ void gpc_index_remove(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 }
 
 /**
- * gpc_index_any - ask whether any cache lies in a range
+ * gpc_index_any - ask whether any cache may lie in a range
  * @m: the VM's caches
  * @start: user address
  * @end: user address, exclusive, above @start
  *
  * The answer holds for caches that were indexed before the caller listed its
  * range (see gpc_inflight_add()); what is indexed later finds the range instead.
+ * While the last cache of a page leaves the index, it may be yes for nothing.
  *
  * Context: any. Takes no lock and writes nothing.
  */
@@ -136,11 +169,7 @@ bool gpc_index_any(struct gpc_manager *m, unsigned long start,
 				return false;
 	}
 
-	/*
-	 * Marks change under the xa_lock, by plain stores to a word of them. Each
-	 * bit in it is old or new, and that is all the answer depends on.
-	 */
-	if (data_race(xa_find(&m->index, &page, last, GPC_INDEXED)))
+	if (gpc_index_find(m, page, last))
 		return true;
 
 	/* As above; pairs with the index's rcu_assign_pointer(). */

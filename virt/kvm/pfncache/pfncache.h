@@ -100,6 +100,7 @@ struct gpc_stats {
  * @index: page number of the user address -> the caches on that page, as one
  *	of them, the others in the ring of its list. Every entry carries
  *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
+ * @erasing: an entry is leaving @index. Changed under its xa_lock, read under RCU
  * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
  *	index's xa_lock, asked without
  * @readers: CPUs that have read a cache without its lock. Set by themselves,
@@ -122,6 +123,7 @@ struct gpc_manager {
 	refcount_t users;
 
 	struct xarray index;
+	bool erasing;
 	u16 on_page[GPC_PAGE_COUNTS];
 	cpumask_var_t readers;
 	atomic_t quiescing;
