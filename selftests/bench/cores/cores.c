@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What contention costs on this machine's own processors: the base kernel's caches
+ * and ours, loaded side by side, in turn.
+ *
+ * usage: cores DIRECTORY REPETITIONS MILLISECONDS
+ *
+ * DIRECTORY has the objects of the sides. A line of output is a figure: metric,
+ * unit, parameters, side, repetition, value, with tabs between. Each thread is bound
+ * to a processor, and there are no more threads than processors.
+ *
+ * Exit: 0, or 3 if something could not be measured.
+ */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "side.h"
+
+#define CACHES		512	/* in use while events are delivered */
+#define SAMPLES_MAX	(1 << 21)
+#define GAP_NS		400	/* an unmapping, from its start to its end */
+#define PAUSE_NS	400	/* from there to the next */
+#define OVERLAP_PAUSE_NS 20000	/* of shared_info's own page */
+#define WARM_UP_MS	2
+#define NOTIFIER_LOOPS	512
+#define REFRESH_LOOPS	512
+#define COUNT_LOOPS	64
+#define PORTS		512	/* of each vCPU: lines of their own */
+
+static const unsigned int sizes[] = { 1, 64, 512, 4096 };
+#define NR_SIZES	(sizeof(sizes) / sizeof(sizes[0]))
+
+enum storm { NONE, UNRELATED, OVERLAP, STORMS };
+static const char *const storm_name[] = { "none", "unrelated", "overlap" };
+
+enum { OURS, STOCK, SIDES };
+static const char *const side_name[] = { "ours", "stock" };
+
+static int processors[CORES_VCPUS];
+static unsigned int nr_processors;
+static double ticks_per_ns;
+static uint64_t clock_cost;
+static uint32_t *samples;
+static int stop;	/* atomic */
+
+static void __attribute__((__noreturn__, __format__(printf, 1, 2)))
+die(const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("cores: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(3);
+}
+
+static uint64_t ticks(void)
+{
+	uint64_t now;
+
+	_mm_lfence();
+	now = __rdtsc();
+	_mm_lfence();
+	return now;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static double to_ns(double t)
+{
+	return t / ticks_per_ns;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void calibrate(void)
+{
+	uint32_t empty[1001];
+	uint64_t ns, t;
+	int i;
+
+	ns = now_ns();
+	t = ticks();
+	while (now_ns() - ns < 50000000)
+		;
+	ticks_per_ns = (double)(ticks() - t) / (now_ns() - ns);
+	for (i = 0; i < 1001; i++) {
+		t = ticks();
+		empty[i] = ticks() - t;
+	}
+	qsort(empty, 1001, sizeof(*empty), by_size);
+	clock_cost = empty[500];
+}
+
+static void find_processors(void)
+{
+	cpu_set_t set;
+	int i;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		die("which processors there are is not known");
+	for (i = 0; i < CPU_SETSIZE && nr_processors < CORES_VCPUS; i++)
+		if (CPU_ISSET(i, &set))
+			processors[nr_processors++] = i;
+}
+
+static void bind_to(unsigned int nr)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(processors[nr], &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		die("a thread cannot be bound to processor %d", processors[nr]);
+}
+
+static const struct cores_side *load(const char *directory, const char *name)
+{
+	const struct cores_side *side;
+	char path[4096];
+	void *so;
+
+	snprintf(path, sizeof(path), "%s/%s.so", directory, name);
+	so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	side = so ? dlsym(so, "cores_side") : NULL;
+	if (!side)
+		die("%s", dlerror());
+	return side;
+}
+
+static void tell(const char *metric, const char *unit, const char *parameters,
+		 int side, unsigned int rep, double value)
+{
+	printf("%s\t%s\t%s\t%s\t%u\t%.6g\n", metric, unit, parameters,
+	       side_name[side], rep, value);
+	fflush(stdout);
+}
+
+/* One thread with something to do, until it is told to stop. */
+struct worker {
+	const struct cores_side *side;
+	unsigned int cpu;
+	enum storm storm;
+	uint64_t done;
+	pthread_t thread;
+};
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
+}
+
+static void *storm_main(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int gap = GAP_NS * ticks_per_ns;
+	unsigned int pause = ticks_per_ns * (w->storm == OVERLAP ?
+					     OVERLAP_PAUSE_NS : PAUSE_NS);
+	uint64_t start;
+
+	bind_to(w->cpu);
+	w->side->enter(w->cpu);
+	while (!stopped()) {
+		if (w->storm == OVERLAP)
+			w->side->overlap(gap);
+		else
+			w->side->unrelated(gap);
+		w->done++;
+		start = __rdtsc();
+		while (__rdtsc() - start < pause)
+			;
+	}
+	return NULL;
+}
+
+/* Delivers, and notes how long each took. */
+static void *latency_main(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t start, took;
+
+	bind_to(w->cpu);
+	w->side->enter(w->cpu);
+	while (!stopped() && w->done < SAMPLES_MAX) {
+		start = ticks();
+		w->side->deliver(0, w->done % PORTS);
+		took = ticks() - start;
+		took = took > clock_cost ? took - clock_cost : 0;
+		samples[w->done++] = took < UINT32_MAX ? took : UINT32_MAX;
+	}
+	return NULL;
+}
+
+static void *rate_main(void *arg)
+{
+	struct worker *w = arg;
+
+	bind_to(w->cpu);
+	w->side->enter(w->cpu);
+	for (; !stopped(); w->done++)
+		w->side->deliver(w->cpu % 8,
+				 w->cpu % 8 * PORTS + w->done % PORTS);
+	return NULL;
+}
+
+static void start(struct worker *w, void *(*main)(void *))
+{
+	if (pthread_create(&w->thread, NULL, main, w))
+		die("no thread");
+}
+
+static void sleep_ms(unsigned int ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+static void join(struct worker *w, unsigned int nr)
+{
+	unsigned int i;
+
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (i = 0; i < nr; i++)
+		pthread_join(w[i].thread, NULL);
+	__atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
+}
+
+static void latency(const struct cores_side *side, int nr, enum storm storm,
+		    unsigned int rep, unsigned int ms)
+{
+	struct worker w[2] = {
+		{ .side = side, .cpu = 0 },
+		{ .side = side, .cpu = 1, .storm = storm },
+	};
+	char parameters[64];
+	uint64_t n;
+
+	side->begin(CACHES);
+	if (storm != NONE) {
+		start(&w[1], storm_main);
+		sleep_ms(WARM_UP_MS);
+	}
+	start(&w[0], latency_main);
+	sleep_ms(ms);
+	join(w, storm == NONE ? 1 : 2);
+	n = w[0].done;
+	if (n < 1000 || (storm != NONE && w[1].done < 100))
+		die("%s: %lu events under %lu invalidations are no storm",
+		    side_name[nr], (unsigned long)n,
+		    (unsigned long)w[1].done);
+	snprintf(parameters, sizeof(parameters), "storm=%s", storm_name[storm]);
+	tell("events_lost", "events", parameters, nr, rep, side->lost());
+	side->end();
+
+	qsort(samples, n, sizeof(*samples), by_size);
+	tell("deliver_p50", "ns", parameters, nr, rep, to_ns(samples[n / 2]));
+	tell("deliver_p99", "ns", parameters, nr, rep,
+	     to_ns(samples[n * 99 / 100]));
+	tell("deliver_p999", "ns", parameters, nr, rep,
+	     to_ns(samples[n * 999 / 1000]));
+	tell("deliver_max", "ns", parameters, nr, rep, to_ns(samples[n - 1]));
+}
+
+static void rate(const struct cores_side *side, int nr, unsigned int cpus,
+		 unsigned int rep, unsigned int ms)
+{
+	struct worker w[CORES_VCPUS] = {};
+	uint64_t done = 0, began;
+	char parameters[64];
+	unsigned int i;
+
+	side->begin(CACHES);
+	began = now_ns();
+	for (i = 0; i < cpus; i++) {
+		w[i].side = side;
+		w[i].cpu = i;
+		start(&w[i], rate_main);
+	}
+	sleep_ms(ms);
+	join(w, cpus);
+	began = now_ns() - began;
+	for (i = 0; i < cpus; i++)
+		done += w[i].done;
+	side->end();
+	snprintf(parameters, sizeof(parameters), "cpus=%u", cpus);
+	tell("deliver_rate", "1/s", parameters, nr, rep, done * 1e9 / began);
+}
+
+/* Invalidations and what follows them, nobody else being there. */
+static void alone(const struct cores_side *side, int nr, unsigned int caches,
+		  unsigned int rep)
+{
+	uint64_t sum = 0, t;
+	char parameters[64];
+	unsigned int i;
+
+	snprintf(parameters, sizeof(parameters), "caches=%u", caches);
+	bind_to(0);
+	side->begin(caches);
+	for (i = 0; i < NOTIFIER_LOOPS; i++)
+		side->unrelated(0);
+	t = ticks();
+	for (i = 0; i < NOTIFIER_LOOPS; i++)
+		side->unrelated(0);
+	t = ticks() - t;
+	tell("notifier_unrelated", "ns", parameters, nr, rep,
+	     to_ns(t) / NOTIFIER_LOOPS);
+	if (caches == CACHES) {
+		for (i = 0; i < REFRESH_LOOPS; i++) {
+			side->overlap(0);
+			t = ticks();
+			side->refresh();
+			sum += ticks() - t;
+		}
+		tell("refresh", "ns", parameters, nr, rep,
+		     to_ns(sum) / REFRESH_LOOPS);
+	}
+	side->end();
+}
+
+/* Locks taken by an event of each kind. */
+static void count(const struct cores_side *side, int nr)
+{
+	unsigned long before;
+	char parameters[64];
+	unsigned int i, j;
+
+	for (i = 0; i < NR_SIZES; i++) {
+		side->begin(sizes[i]);
+		before = side->locks();
+		for (j = 0; j < COUNT_LOOPS; j++)
+			side->unrelated(0);
+		snprintf(parameters, sizeof(parameters),
+			 "event=unrelated caches=%u", sizes[i]);
+		tell("lock_acquisitions", "locks", parameters, nr, 0,
+		     (double)(side->locks() - before) / COUNT_LOOPS);
+		side->end();
+	}
+	side->begin(CACHES);
+	before = side->locks();
+	for (j = 0; j < COUNT_LOOPS; j++)
+		side->deliver(0, j);
+	tell("lock_acquisitions", "locks", "event=deliver", nr, 0,
+	     (double)(side->locks() - before) / COUNT_LOOPS);
+	side->end();
+}
+
+static void repetition(const struct cores_side *const *side, unsigned int rep,
+		       unsigned int ms)
+{
+	unsigned int first = rep % SIDES, i, k;
+	enum storm storm;
+	int nr;
+
+	for (storm = NONE; storm < STORMS; storm++)
+		for (i = 0; i < SIDES && (storm == NONE || nr_processors > 1);
+		     i++) {
+			nr = (first + i) % SIDES;
+			latency(side[nr], nr, storm, rep, ms);
+		}
+	for (k = 1; k <= nr_processors; k++)
+		for (i = 0; i < SIDES; i++) {
+			nr = (first + i) % SIDES;
+			rate(side[nr], nr, k, rep, ms);
+		}
+	for (k = 0; k < NR_SIZES; k++)
+		for (i = 0; i < SIDES; i++) {
+			nr = (first + i) % SIDES;
+			alone(side[nr], nr, sizes[k], rep);
+		}
+}
+
+int main(int argc, char **argv)
+{
+	const struct cores_side *side[SIDES], *counting[SIDES];
+	unsigned int reps, ms, i;
+
+	if (argc != 4)
+		die("usage: cores DIRECTORY REPETITIONS MILLISECONDS");
+	reps = atoi(argv[2]);
+	ms = atoi(argv[3]);
+	if (reps < 1 || ms < 1)
+		die("nothing would be measured");
+	samples = calloc(SAMPLES_MAX, sizeof(*samples));
+	if (!samples)
+		die("no memory");
+	memset(samples, 1, SAMPLES_MAX * sizeof(*samples));
+	find_processors();
+	calibrate();
+	side[OURS] = load(argv[1], "ours");
+	side[STOCK] = load(argv[1], "stock");
+	counting[OURS] = load(argv[1], "ours-count");
+	counting[STOCK] = load(argv[1], "stock-count");
+	for (i = 0; i < SIDES; i++)
+		count(counting[i], i);
+	for (i = 0; i < reps; i++)
+		repetition(side, i, ms);
+	return 0;
+}
