@@ -3,7 +3,7 @@
 # Verbs only; `make help` lists them. The work is done by the scripts they name.
 
 # Settings of the command line reach the scripts through the environment.
-export HOST T STOCK REPEAT SAN SEED RACE_MS V REFRESH
+export HOST T STOCK REPEAT SAN SEED RACE_MS V REFRESH LONG
 
 # The names of lab/hosts.py.
 hosts := $(shell sed -n 's/^    Host."\([^"]*\)".*/\1/p' lab/hosts.py)
@@ -14,7 +14,7 @@ endif
 # A script gets a signal when this make is killed, so nothing outlives it.
 do := exec setpriv --pdeathsig TERM --
 
-.PHONY: all modules run shell guest unit test stress check clean distclean help
+.PHONY: all modules run shell guest unit test stress bench check clean distclean help
 .NOTPARALLEL:
 
 all: modules
@@ -43,6 +43,9 @@ test:
 stress:
 	@$(do) selftests/stress/run --minutes "$(MIN)" --seed "$(SEED)"
 
+bench:
+	@$(do) selftests/bench/run
+
 check:
 	@lab/root
 	@$(do) selftests/check
@@ -61,6 +64,7 @@ help:
 	@echo 'make unit      the C files in user space, with checking locks (SAN=address|thread)'
 	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1 REPEAT=n)'
 	@echo 'make stress    random operations, bounded (HOST=amd MIN=10 SEED=number STOCK=1)'
+	@echo 'make bench     ours beside the stock modules: counts, contention, a page (LONG=1)'
 	@echo 'make check     checkpatch, sparse, shellcheck, kernel-doc, W=1'
 	@echo 'make clean     remove what was built; the Debian root and kernels stay'
 	@echo 'make distclean remove everything in build/'

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of the bench's judge: what cannot be right does not become a ratio."""
+
+import os
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import figures  # noqa: E402
+
+
+def metric(name="cost", unit="ns", goals="<=1.05", exact=False):
+    return figures.Metric(name, "cores", unit, goals, exact)
+
+
+def figures_of(*lines, **kwargs):
+    m = metric(**kwargs)
+    f = figures.Figures({(m.name, m.host): m})
+    for line in lines:
+        f.add("cores", line)
+    return f
+
+
+class WhatIsRight(unittest.TestCase):
+    def test_ratio_is_of_pairs(self):
+        f = figures_of("cost\tns\t\tours\t0\t10", "cost\tns\t\tstock\t0\t20",
+                    "cost\tns\t\tours\t1\t100", "cost\tns\t\tstock\t1\t200",
+                    "cost\tns\t\tours\t2\t1", "cost\tns\t\tstock\t2\t1")
+        row, = f.rows()
+        self.assertEqual((row.ratio, row.ours, row.stock), (0.5, 10, 20))
+        self.assertEqual(row.repetitions, 3)
+        self.assertTrue(row.reached())
+
+    def test_nothing_of_nothing_is_no_ratio(self):
+        f = figures_of("cost\tlocks\t\tours\t0\t0", "cost\tlocks\t\tstock\t0\t0",
+                    unit="locks")
+        row, = f.rows()
+        self.assertIsNone(row.ratio)
+        self.assertTrue(row.reached())
+
+    def test_something_of_nothing_misses_the_goal(self):
+        f = figures_of("cost\tlocks\t\tours\t0\t1", "cost\tlocks\t\tstock\t0\t0",
+                    unit="locks")
+        self.assertFalse(f.rows()[0].reached())
+
+    def test_goal_of_some_parameters(self):
+        m = metric(goals="caches=512: <=0.05; <=1.05")
+        self.assertEqual(m.goal("caches=512"), ("<=", 0.05))
+        self.assertEqual(m.goal("caches=1"), ("<=", 1.05))
+
+    def test_rates_are_better_high(self):
+        f = figures_of("cost\tns\t\tours\t0\t2", "cost\tns\t\tstock\t0\t1",
+                    goals=">=3")
+        self.assertFalse(f.rows()[0].reached())
+
+    def test_numbers_are_sorted_as_numbers(self):
+        names = ["caches=512", "caches=64", "caches=4096", "caches=1"]
+        self.assertEqual(sorted(names, key=figures.natural),
+                         ["caches=1", "caches=64", "caches=512",
+                          "caches=4096"])
+
+
+class WhatIsWrong(unittest.TestCase):
+    def wrong(self, *lines, **kwargs):
+        with self.assertRaises(figures.BenchError):
+            figures_of(*lines, **kwargs).rows()
+
+    def test_not_a_figure(self):
+        self.wrong("something the program said")
+
+    def test_unknown_metric_unit_or_side(self):
+        self.wrong("price\tns\t\tours\t0\t1")
+        self.wrong("cost\tlocks\t\tours\t0\t1")
+        self.wrong("cost\tns\t\ttheirs\t0\t1")
+
+    def test_impossible_values(self):
+        for value in ("0", "-1", "nan", "inf", "fast"):
+            self.wrong(f"cost\tns\t\tours\t0\t{value}",
+                       "cost\tns\t\tstock\t0\t1")
+
+    def test_only_one_side(self):
+        self.wrong("cost\tns\t\tours\t0\t1")
+
+    def test_unlike_repetitions(self):
+        self.wrong("cost\tns\t\tours\t0\t1", "cost\tns\t\tstock\t1\t1")
+
+    def test_a_repetition_twice(self):
+        self.wrong("cost\tns\t\tours\t0\t1", "cost\tns\t\tours\t0\t1")
+
+    def test_exact_and_not_the_same_twice(self):
+        self.wrong("cost\tns\t\tours\t0\t1", "cost\tns\t\tstock\t0\t1",
+                   "cost\tns\t\tours\t1\t1", "cost\tns\t\tstock\t1\t2",
+                   exact=True)
+
+    def test_percentiles_in_disorder(self):
+        metrics = {(n, "cores"): metric(n) for n in figures.ASCENDING}
+        f = figures.Figures(metrics)
+        for value, name in zip((5, 4, 6, 7), figures.ASCENDING):
+            for side in figures.SIDES:
+                f.add("cores", f"{name}\tns\t\t{side}\t0\t{value}")
+        with self.assertRaises(figures.BenchError):
+            f.rows()
+
+
+class TheTable(unittest.TestCase):
+    def test_it_can_be_read(self):
+        table = figures.read_metrics(f"{HERE}/metrics.tsv")
+        self.assertIn(("deliver_p999", "cores"), table)
+
+
+if __name__ == "__main__":
+    unittest.main()
