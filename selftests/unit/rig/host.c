@@ -219,18 +219,30 @@ int host_level(gfn_t gfn)
 	return is_huge(r) ? PG_LEVEL_2M : PG_LEVEL_4K;
 }
 
-/* A huge page becomes small ones before part of it goes. */
-static void split_region(unsigned long r)
+static void split_begin(unsigned long r)
 {
 	gfn_t gfn = HOST_GFN + r * HOST_REGION;
 
-	if (!is_huge(r))
-		return;
 	notify(false, gfn, gfn + HOST_REGION, true);
+}
+
+static void split_end(unsigned long r)
+{
+	gfn_t gfn = HOST_GFN + r * HOST_REGION;
+
 	lock_region(r * HOST_REGION);
 	set_huge(r, false);
 	unlock_region(r * HOST_REGION);
 	notify(true, gfn, gfn + HOST_REGION, true);
+}
+
+/* A huge page becomes small ones before part of it goes. */
+static void split_region(unsigned long r)
+{
+	if (!is_huge(r))
+		return;
+	split_begin(r);
+	split_end(r);
 }
 
 /* What happens to a huge page happens to all of it, or it is split before. */
@@ -262,6 +274,21 @@ void host_unmap_begin(gfn_t start, gfn_t end)
 void host_unmap_end(gfn_t start, gfn_t end)
 {
 	notify(true, start, end, true);
+}
+
+void host_discard_begin(gfn_t gfn)
+{
+	notify(false, gfn, gfn + 1, true);
+	split_begin(index_of(gfn) / HOST_REGION);
+}
+
+void host_discard_end(gfn_t gfn)
+{
+	unsigned long i = index_of(gfn);
+
+	split_end(i / HOST_REGION);
+	zap(i, i + 1);
+	notify(true, gfn, gfn + 1, true);
 }
 
 void host_unmap(gfn_t start, gfn_t end, bool blockable)

@@ -42,6 +42,9 @@ void host_unmap(gfn_t start, gfn_t end, bool blockable);
 /* The same in two parts: from the first to the second nobody maps the pages. */
 void host_unmap_begin(gfn_t start, gfn_t end);
 void host_unmap_end(gfn_t start, gfn_t end);
+/* One page of a huge one goes, in two parts: between them the huge page is still there. */
+void host_discard_begin(gfn_t gfn);
+void host_discard_end(gfn_t gfn);
 /* Write back: told clean, if it was not written to since. */
 void host_clean(gfn_t start, gfn_t end);
 /* Ask for accesses; @clear them, and @flush. */

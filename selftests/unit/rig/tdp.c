@@ -175,10 +175,16 @@ static int max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 	return PG_LEVEL_2M;
 }
 
+void (*unit_mmu_level_asked)(void);
+
 int kvm_mmu_max_mapping_level(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, int limit)
 {
-	return min(limit, max_level(slot, gfn));
+	int level = min(limit, max_level(slot, gfn));
+
+	if (unit_mmu_level_asked)
+		unit_mmu_level_asked();
+	return level;
 }
 
 void kvm_mmu_hugepage_adjust(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
@@ -307,6 +313,15 @@ static bool logging;	/* slots_lock */
 static void collect(struct kvm *kvm)
 {
 	kvm_make_all_cpus_request(kvm, KVM_REQ_EXIT);
+}
+
+void unit_mmu_recover_huge(struct kvm *kvm)
+{
+	mutex_lock(&kvm->slots_lock);
+	read_lock(&kvm->mmu_lock);
+	kvm_tdp_mmu_zap_collapsible_sptes(kvm, the_slot(kvm));
+	read_unlock(&kvm->mmu_lock);
+	mutex_unlock(&kvm->slots_lock);
 }
 
 void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all)

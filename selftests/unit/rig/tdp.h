@@ -40,6 +40,10 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all);
 void unit_mmu_read_log(struct kvm *kvm, bool locked);
 /* Called when a page has been logged; whoever logs it may hold anything. */
 extern void (*unit_mmu_logged)(void);
+/* As when writes are not logged any more. */
+void unit_mmu_recover_huge(struct kvm *kvm);
+/* Called when KVM has asked how large the host's page is. */
+extern void (*unit_mmu_level_asked)(void);
 void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end);
 /* No write to a page gets through between these two. */
 void unit_mmu_track(struct kvm *kvm, gfn_t gfn);

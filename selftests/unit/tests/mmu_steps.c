@@ -4,6 +4,11 @@
 #include "mmu_race.h"
 #include "rig/kvm.h"
 #include "rig/mem.h"
+#include "rig/rcu.h"
+#include "mmu.h"
+#include "x86.h"
+#include "mmu_internal.h"
+#include "tables.h"
 
 #define GFN	(HOST_GFN + HOST_REGION)
 
@@ -216,4 +221,119 @@ void mmu_log_in_between(void)
 TEST(mmu_step_log, "mmu: a log that is read before its page can be written to is not the last")
 {
 	mmu_log_in_between();
+}
+
+static struct unit_thread *discards;
+static int discard_step;
+
+static void discard_wait_for(int step)
+{
+	while (__atomic_load_n(&discard_step, __ATOMIC_ACQUIRE) != step)
+		sched_yield();
+}
+
+static void discarder(void *arg)
+{
+	(void)arg;
+	host_discard_begin(GFN + 3);
+	__atomic_store_n(&discard_step, 1, __ATOMIC_RELEASE);
+	discard_wait_for(2);
+	host_discard_end(GFN + 3);
+	EXPECT_EQ(faults(GFN + 8, 1, false), 1);
+}
+
+static void discard_now(void)
+{
+	unit_mmu_level_asked = NULL;
+	__atomic_store_n(&discard_step, 2, __ATOMIC_RELEASE);
+	unit_thread_join(discards);
+}
+
+TEST(mmu_step_discard, "mmu: a huge page that the host has broken up meanwhile does not come back")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	unit_mmu_split(kvm, GFN, GFN + HOST_REGION);
+	discards = unit_thread_start("discarder", mm, discarder, NULL);
+	discard_wait_for(1);
+	unit_mmu_level_asked = discard_now;
+	unit_mmu_recover_huge(kvm);
+	EXPECT(!unit_mmu_level_asked);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 0);
+	EXPECT_EQ(faults(GFN + 3, 1, true), 1);
+	end();
+}
+
+TEST(mmu_step_beyond, "mmu: what a tree has no bits for is emulated, and not mapped elsewhere")
+{
+	s64 tables;
+	int idx;
+
+	begin(UNIT_EPT, HOST_NEVER);
+	EXPECT_EQ(faults(GFN + HOST_REGION, 1, true), 1);
+	tables = atomic64_read(&kvm->arch.tdp_mmu_pages);
+	idx = srcu_read_lock(&kvm->srcu);
+	EXPECT_EQ(unit_mmu_fault(&g->vcpu, 1ULL << 48, PFERR_WRITE_MASK),
+		  RET_PF_EMULATE);
+	EXPECT_EQ(unit_mmu_fault(&g->vcpu, ((u64)GFN << PAGE_SHIFT) | 1ULL << 51,
+				 PFERR_WRITE_MASK), RET_PF_EMULATE);
+	srcu_read_unlock(&kvm->srcu, idx);
+	EXPECT_EQ(atomic64_read(&kvm->arch.tdp_mmu_pages), tables);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	end();
+}
+
+static int reflected;
+
+/* As the fault of a nested guest that its hypervisor has been told of. */
+static int reflect(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
+{
+	(void)fault;
+	reflected++;
+	vcpu->kvm->mmu_invalidate_seq++;
+	return RET_PF_RETRY;
+}
+
+TEST(mmu_step_nested, "mmu: a fault that a nested guest's hypervisor was told of is not handled again")
+{
+	struct kvm_mmu *mmu;
+	int idx;
+
+	begin(UNIT_EPT, HOST_NEVER);
+	mmu = g->vcpu.arch.mmu;
+	mmu->page_fault = reflect;
+	mmu->root_role.direct = 0;
+	idx = srcu_read_lock(&kvm->srcu);
+	EXPECT_EQ(unit_mmu_fault(&g->vcpu, (u64)GFN << PAGE_SHIFT, PFERR_WRITE_MASK),
+		  RET_PF_RETRY);
+	EXPECT_EQ(reflected, 1);
+	/* One of its own would be. */
+	mmu->root_role.direct = 1;
+	EXPECT_EQ(unit_mmu_fault(&g->vcpu, (u64)GFN << PAGE_SHIFT, PFERR_WRITE_MASK),
+		  RET_PF_RETRY);
+	EXPECT(reflected > 2);
+	srcu_read_unlock(&kvm->srcu, idx);
+	mmu->page_fault = kvm_tdp_page_fault;
+	end();
+}
+
+static int callbacks;
+
+static void count_callback(void)
+{
+	callbacks++;
+}
+
+TEST(mmu_step_retire, "mmu: no RCU callback frees more tables than is good for it")
+{
+	struct tdp_tables t;
+
+	tdp_tables_init(&t);
+	EXPECT(tdp_tables_fill(&t, 2 * TDP_RETIRE_MAX + 1));
+	EXPECT_EQ(t.nr, 2 * TDP_RETIRE_MAX + 1);
+	unit_call_rcu_handler = count_callback;
+	tdp_tables_retire(&t);
+	unit_call_rcu_handler = NULL;
+	EXPECT_EQ(callbacks, 3);
+	EXPECT_EQ(t.nr, 0);
 }

@@ -273,6 +273,24 @@ static bool tdp_fault_is_urgent(struct kvm_vcpu *vcpu)
 	       signal_pending(current);
 }
 
+/* Whether the vCPU's own table can lead to an address at all; others' roots may not. */
+static bool tdp_fault_is_beyond(struct kvm_mmu *mmu, gpa_t gpa)
+{
+	return mmu->root_role.direct &&
+	       gpa_to_gfn(gpa) >= KVM_PAGES_PER_HPAGE(mmu->root_role.level + 1);
+}
+
+/*
+ * Whether the fault may be tried again here. One in the page tables of a nested guest
+ * may have been told to the guest's hypervisor, and then the vCPU runs that. A VMM
+ * that makes a page private or shared changes what the error code would be.
+ */
+static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, u64 err)
+{
+	return tdp_mmu_enabled && vcpu->arch.mmu->root_role.direct &&
+	       (err & PFERR_WRITE_MASK) && !kvm_arch_has_private_mem(vcpu->kvm);
+}
+
 /**
  * kvm_tdp_mmu_do_page_fault - handle a fault, and not twice where once will do
  * @vcpu: the vCPU
@@ -287,15 +305,22 @@ static bool tdp_fault_is_urgent(struct kvm_vcpu *vcpu)
  * its own while the fault resolves it. That is an invalidation, and makes the very
  * same fault stale. The guest would come back for what is ready by then.
  *
+ * An address that the tree has no bits for is emulated: a memslot may lie there on a
+ * host with five levels, and be used by vCPUs with four.
+ *
  * Context: the vCPU's thread, kvm->srcu held.
  * Return: as kvm_mmu_do_page_fault().
  */
 int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 			      bool prefetch, int *emulation_type, u8 *level)
 {
+	bool again = !prefetch && tdp_fault_is_ours(vcpu, err);
 	u32 queued = vcpu->async_pf.queued;
 	unsigned long seq;
 	int r, tries = 0;
+
+	if (tdp_mmu_enabled && tdp_fault_is_beyond(vcpu->arch.mmu, gpa))
+		return RET_PF_EMULATE;
 
 	do {
 		/* The turn of others comes here, rather than at the price of an exit. */
@@ -304,8 +329,7 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
 		r = tdp_do_page_fault_once(vcpu, gpa, err, prefetch,
 					   emulation_type, level);
-	} while (r == RET_PF_RETRY && tdp_mmu_enabled && (err & PFERR_WRITE_MASK) &&
-		 !prefetch && ++tries < TDP_FAULT_TRIES &&
+	} while (r == RET_PF_RETRY && again && ++tries < TDP_FAULT_TRIES &&
 		 /* Something has ended meanwhile, rather than that it goes on. */
 		 seq != READ_ONCE(vcpu->kvm->mmu_invalidate_seq) &&
 		 /* The guest does not have something better to do. */

@@ -142,6 +142,17 @@ void tdp_pass_end(struct tdp_pass *p)
 	rcu_read_unlock();
 }
 
+/* Whether somebody waits for mmu_lock, who holds it this way. */
+static bool tdp_lock_wanted(struct tdp_pass *p)
+{
+#ifdef CONFIG_PREEMPT_RT
+	/* rwlock_is_contended() is constant; a writer that waits turns readers away. */
+	return p->shared && rw_base_is_contended(&p->kvm->mmu_lock.rwbase);
+#else
+	return rwlock_is_contended(&p->kvm->mmu_lock);
+#endif
+}
+
 /**
  * tdp_pass_wanted - ask whether somebody waits for the CPU or for mmu_lock
  * @p: the pass
@@ -154,8 +165,7 @@ void tdp_pass_end(struct tdp_pass *p)
  */
 bool tdp_pass_wanted(struct tdp_pass *p)
 {
-	return p->may_yield &&
-	       (need_resched() || rwlock_is_contended(&p->kvm->mmu_lock));
+	return p->may_yield && (need_resched() || tdp_lock_wanted(p));
 }
 
 /**

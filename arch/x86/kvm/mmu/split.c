@@ -166,9 +166,11 @@ static u64 tdp_huge_spte(struct tdp_walk *w, const struct kvm_memory_slot *slot)
 
 	/*
 	 * What is mapped would have been zapped if the host had changed its mind; and
-	 * while mmu_lock is held it cannot begin to.
+	 * while mmu_lock is held it cannot begin to. But it may have come to the end
+	 * of that since the caller asked how large the host's page is.
 	 */
-	if (tdp_inflight_overlaps(kvm, w->gfn, w->gfn + nr))
+	if (tdp_inflight_overlaps(kvm, w->gfn, w->gfn + nr) ||
+	    kvm_mmu_max_mapping_level(kvm, slot, w->gfn, PG_LEVEL_NUM) < w->level)
 		return 0;
 
 	spte = tdp_first_leaf(sp, &gfn);

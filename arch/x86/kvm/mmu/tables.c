@@ -269,20 +269,20 @@ static void tdp_tables_free_rcu(struct rcu_head *head)
  * tdp_tables_retire - free tables once nobody can be looking at them
  * @t: tables that have left their trees; none afterwards
  *
- * One RCU callback frees them all.
+ * One RCU callback frees up to %TDP_RETIRE_MAX of them.
  *
  * Context: no processor has a way to these tables in its paging-structure caches.
  */
 void tdp_tables_retire(struct tdp_tables *t)
 {
-	struct kvm_mmu_page *first;
+	struct kvm_mmu_page *first, *sp;
+	int nr;
 
-	if (!t->nr)
-		return;
+	while ((first = tdp_tables_take(t))) {
+		INIT_LIST_HEAD(&first->link);
+		for (nr = 1; nr < TDP_RETIRE_MAX && (sp = tdp_tables_take(t)); nr++)
+			list_add_tail(&sp->link, &first->link);
 
-	first = list_first_entry(&t->list, struct kvm_mmu_page, link);
-	list_del(&t->list);
-	tdp_tables_init(t);
-
-	call_rcu(&first->rcu_head, tdp_tables_free_rcu);
+		call_rcu(&first->rcu_head, tdp_tables_free_rcu);
+	}
 }

@@ -7,6 +7,9 @@
 
 #include "mmu_internal.h"
 
+/* Tables that one RCU callback frees, so that it does not take too long. */
+#define TDP_RETIRE_MAX		128
+
 /**
  * struct tdp_tables - tables that are in no tree
  * @list: them, by their link

@@ -12,9 +12,6 @@
 #include "x86.h"
 #include "zap.h"
 
-/* Tables that one RCU callback frees, so that it does not take too long. */
-#define TDP_RETIRE_MAX		128
-
 static void tdp_zap_leafs(struct tdp_pass *p, struct kvm_mmu_page *root,
 			  gfn_t start, gfn_t end)
 {

@@ -186,6 +186,7 @@ static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
 #define kvm_vcpu_gfn_to_memslot(vcpu, gfn) \
 	__gfn_to_memslot(kvm_memslots((vcpu)->kvm), gfn)
 #define kvm_slot_can_be_private(slot)	false
+#define kvm_arch_has_private_mem(kvm)	false
 #define kvm_arch_guest_memory_reclaimed(kvm)	((void)0)
 #define kvm_prepare_memory_fault_exit(...)	((void)0)
 #define rcuwait_wake_up(w)			((void)0)
