@@ -10,8 +10,8 @@ import statistics
 from dataclasses import dataclass
 
 SIDES = ("ours", "stock")
-# Of these there may be none.
-MAY_BE_ZERO = ("locks", "events", "flushes", "exits")
+# Units and metrics of which there may be none.
+MAY_BE_ZERO = ("locks", "events", "flushes", "exits", "fault_beside_zap")
 # In each repetition a smaller one of these is not above a greater one.
 ASCENDING = ("deliver_p50", "deliver_p99", "deliver_p999", "deliver_max")
 COLUMNS = ("metric", "unit", "host", "parameters", "ours", "stock", "ratio",
@@ -81,7 +81,7 @@ class Row:
 
     def words(self):
         """As they are in the table."""
-        ratio = "-" if self.ratio is None else f"{self.ratio:.3f}"
+        ratio = "-" if self.ratio is None else f"{self.ratio:.4f}"
         return (self.metric.name, self.metric.unit, self.metric.host,
                 self.parameters or "-", number(self.ours), number(self.stock),
                 ratio, str(self.repetitions), f"{self.spread:.1f}%")
@@ -89,6 +89,8 @@ class Row:
 
 def number(x):
     """With four digits that count, or all of a whole number."""
+    if math.isinf(x):
+        return "inf"
     if x == int(x):
         return str(int(x))
     return f"{x:.0f}" if abs(x) >= 1000 else f"{x:.4g}"
@@ -124,7 +126,7 @@ class Figures:
         except ValueError as e:
             raise BenchError(f"{name}: {text} is no number") from e
         if not math.isfinite(value) or value < 0 or \
-                not value and unit not in MAY_BE_ZERO:
+                not value and not {unit, name} & set(MAY_BE_ZERO):
             raise BenchError(f"{name} {parameters}: {text} {unit} of {side} "
                              "cannot be right")
         reps = self.values.setdefault((name, host, parameters), {}) \
@@ -166,8 +168,8 @@ class Figures:
         ratio, spread = None, 0.0
         if ratios:
             ratio = statistics.median(ratios)
-            spread = quartiles(ratios) / ratio * 100 \
-                if ratio and math.isfinite(ratio) else 0.0
+            spread = quartiles([r for r in ratios if math.isfinite(r)]) / \
+                ratio * 100 if ratio and math.isfinite(ratio) else 0.0
         return Row(metric, parameters, statistics.median(ours.values()),
                    statistics.median(stock.values()), ratio, len(ours), spread)
 

@@ -45,6 +45,7 @@ class WhatIsRight(unittest.TestCase):
         f = figures_of("cost\tlocks\t\tours\t0\t1", "cost\tlocks\t\tstock\t0\t0",
                     unit="locks")
         self.assertFalse(f.rows()[0].reached())
+        self.assertEqual(f.rows()[0].words()[6], "inf")
 
     def test_goal_of_some_parameters(self):
         m = metric(goals="caches=512: <=0.05; <=1.05")

@@ -81,7 +81,7 @@ void cores_write_wait(uint32_t *id)
  * has it pass a full barrier; then each of the CPUs is seen in its section, or will
  * see what was stored before.
  */
-static void interrupt_all(void)
+void cores_interrupt_all(void)
 {
 	if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0))
 		unit_fail("membarrier", "errno %d", errno);
@@ -99,7 +99,7 @@ void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
 		if (!test_bit(i, mask) || i == current->slot)
 			continue;
 		if (!interrupted)
-			interrupt_all();
+			cores_interrupt_all();
 		interrupted = true;
 		section = &unit_tasks[i].section;
 		seen = __atomic_load_n(section, __ATOMIC_ACQUIRE);
@@ -116,7 +116,7 @@ static void wait_for_readers(size_t counter)
 	unsigned int n = 0;
 	int i;
 
-	interrupt_all();
+	cores_interrupt_all();
 	for (i = 0; i < UNIT_MAX_TASKS; i++) {
 		count = (void *)((char *)&unit_tasks[i] + counter);
 		while (&unit_tasks[i] != current &&
@@ -289,8 +289,3 @@ void mmu_notifier_unregister(struct mmu_notifier *mn, struct mm_struct *mm)
 
 void kvm_release_pfn_clean(kvm_pfn_t pfn) {}
 void kvm_release_pfn_dirty(kvm_pfn_t pfn) {}
-
-#ifndef UNIT_STOCK
-/* What a memslot's end means to the page tables is not measured here. */
-void kvm_arch_flush_shadow_memslot(struct kvm *kvm, struct kvm_memory_slot *slot) {}
-#endif

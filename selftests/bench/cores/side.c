@@ -21,6 +21,7 @@
 #include "rig/kvm.h"
 #include "rig/lock.h"
 #include "side.h"
+#include "tdp_side.h"
 
 #define SLOT_PAGES	6144UL		/* of guest memory; the rest is the VMM's */
 #define INFO_PAGE	1UL		/* a page for each vCPU from there on */
@@ -255,6 +256,12 @@ static unsigned long side_lost(void)
 	return lost + (taken && memcmp(taken, copy, PAGE_SIZE));
 }
 
+static void side_mmu_begin(unsigned int nr_vcpus)
+{
+	side_enter(0);
+	tdp_side_begin(nr_vcpus);
+}
+
 __attribute__((__visibility__("default"))) const struct cores_side cores_side = {
 	.begin = side_begin,
 	.end = side_end,
@@ -265,4 +272,9 @@ __attribute__((__visibility__("default"))) const struct cores_side cores_side = 
 	.refresh = side_refresh,
 	.locks = side_locks,
 	.lost = side_lost,
+	.mmu_begin = side_mmu_begin,
+	.mmu_end = tdp_side_end,
+	.fault = tdp_side_fault,
+	.zap = tdp_side_zap,
+	.mapped = tdp_side_mapped,
 };

@@ -26,6 +26,13 @@ struct cores_side {
 	unsigned long (*locks)(void);
 	/* Writes that went to shared_info's page after it was taken away. */
 	unsigned long (*lost)(void);
+
+	/* Another VM, with guest memory: its life, a fault, an invalidation. */
+	void (*mmu_begin)(unsigned int nr_vcpus);
+	void (*mmu_end)(void);
+	void (*fault)(unsigned int vcpu, unsigned long gfn);
+	void (*zap)(unsigned long gfn, unsigned long nr);
+	long (*mapped)(void);		/* pages */
 };
 
 #endif

@@ -332,20 +332,13 @@ struct guest *guest_create(struct kvm *kvm)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	struct kvm_vcpu *vcpu = &g->vcpu;
-	struct kvm_mmu *mmu = &vcpu->arch.root_mmu;
 
 	if (kvm->nr_vcpus == HOST_GUESTS)
 		unit_fail("rig", "more than %d guests", HOST_GUESTS);
-	g->nr = vcpu->vcpu_id = vcpu->vcpu_idx = kvm->nr_vcpus;
+	g->nr = kvm->nr_vcpus;
 	g->rnd = unit_seed ^ (u64)(g->nr + 1) << 48;
-	vcpu->kvm = kvm;
-	vcpu->arch.mmu = mmu;
-	mmu->page_fault = kvm_tdp_page_fault;
-	mmu->root.hpa = INVALID_PAGE;
-	mmu->root_role.level = 4;
-	mmu->root_role.direct = 1;
-	mmu->root_role.access = 7;
-	mmu->root_role.ad_disabled = !hw_ad();
+	unit_mmu_vcpu_init(vcpu, kvm, g->nr);
+	vcpu->arch.mmu->root_role.ad_disabled = !hw_ad();
 	kvm->vcpus[g->nr] = vcpu;
 	__atomic_store_n(&kvm->nr_vcpus, g->nr + 1, __ATOMIC_RELEASE);
 	return g;

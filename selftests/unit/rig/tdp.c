@@ -17,9 +17,7 @@
 #include "rig/kvm.h"
 #include "rig/tap.h"
 
-int kvm_tdp_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
-void kvm_zap_gfn_range_base(struct kvm *kvm, gfn_t start, gfn_t end);
 void kvm_mmu_spte_module_init(void);
 
 #define LOG_WORDS	DIV_ROUND_UP(HOST_PAGES, 64)
@@ -110,55 +108,6 @@ void kvm_flush_remote_tlbs(struct kvm *kvm)
 void kvm_flush_remote_tlbs_range(struct kvm *kvm, gfn_t gfn, u64 nr_pages)
 {
 	kvm_flush_remote_tlbs(kvm);
-}
-
-/* Invalidations that the base makes itself. */
-
-void kvm_mmu_invalidate_begin(struct kvm *kvm)
-{
-	lockdep_assert_held_write(&kvm->mmu_lock);
-	if (!kvm->mmu_invalidate_in_progress)
-		WRITE_ONCE(kvm->mmu_invalidate_range_start, INVALID_GPA);
-	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
-		   kvm->mmu_invalidate_in_progress + 1);
-}
-
-void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end)
-{
-	bool first = kvm->mmu_invalidate_range_start == INVALID_GPA;
-
-	lockdep_assert_held_write(&kvm->mmu_lock);
-	WARN_ON_ONCE(!kvm->mmu_invalidate_in_progress);
-	WRITE_ONCE(kvm->mmu_invalidate_range_start,
-		   first ? start : min(kvm->mmu_invalidate_range_start, start));
-	WRITE_ONCE(kvm->mmu_invalidate_range_end,
-		   first ? end : max(kvm->mmu_invalidate_range_end, end));
-}
-
-void kvm_mmu_invalidate_end(struct kvm *kvm)
-{
-	lockdep_assert_held_write(&kvm->mmu_lock);
-	WRITE_ONCE(kvm->mmu_invalidate_seq, kvm->mmu_invalidate_seq + 1);
-	smp_wmb();
-	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
-		   kvm->mmu_invalidate_in_progress - 1);
-	KVM_BUG_ON(kvm->mmu_invalidate_in_progress < 0, kvm);
-}
-
-bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range)
-{
-	return kvm_tdp_mmu_unmap_gfn_range(kvm, range, false);
-}
-
-void kvm_zap_gfn_range_base(struct kvm *kvm, gfn_t start, gfn_t end)
-{
-	write_lock(&kvm->mmu_lock);
-	kvm_mmu_invalidate_begin(kvm);
-	kvm_mmu_invalidate_range_add(kvm, start, end);
-	if (kvm_tdp_mmu_zap_leafs(kvm, start, end, false))
-		kvm_flush_remote_tlbs(kvm);
-	kvm_mmu_invalidate_end(kvm);
-	write_unlock(&kvm->mmu_lock);
 }
 
 /* How large a page may be. */
@@ -463,40 +412,6 @@ void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end)
 
 /* Faults. */
 
-void *kvm_mmu_memory_cache_alloc(struct kvm_mmu_memory_cache *mc)
-{
-	if (!mc->nobjs)
-		unit_fail("cache", "a vCPU's memory cache is empty");
-	return mc->objects[--mc->nobjs];
-}
-
-void unit_mmu_topup(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu_memory_cache *t = &vcpu->arch.mmu_shadow_page_cache;
-	struct kvm_mmu_memory_cache *h = &vcpu->arch.mmu_page_header_cache;
-	u64 *table;
-
-	while (t->nobjs < PT64_ROOT_MAX_LEVEL) {
-		table = (u64 *)__get_free_page(GFP_KERNEL_ACCOUNT);
-		memset64(table, SHADOW_NONPRESENT_VALUE, SPTE_ENT_PER_PAGE);
-		t->objects[t->nobjs++] = table;
-	}
-	while (h->nobjs < PT64_ROOT_MAX_LEVEL)
-		h->objects[h->nobjs++] = kmem_cache_zalloc(mmu_page_header_cache,
-							   GFP_KERNEL_ACCOUNT);
-}
-
-void unit_mmu_drop_caches(struct kvm_vcpu *vcpu)
-{
-	struct kvm_mmu_memory_cache *t = &vcpu->arch.mmu_shadow_page_cache;
-	struct kvm_mmu_memory_cache *h = &vcpu->arch.mmu_page_header_cache;
-
-	while (t->nobjs)
-		free_page((unsigned long)t->objects[--t->nobjs]);
-	while (h->nobjs)
-		kmem_cache_free(mmu_page_header_cache, h->objects[--h->nobjs]);
-}
-
 void unit_mmu_put_root(struct kvm_vcpu *vcpu)
 {
 	struct kvm *kvm = vcpu->kvm;
@@ -657,16 +572,6 @@ void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear)
 
 /* The VM's life. */
 
-static int notifier_register(struct mmu_notifier *mn, struct mm_struct *mm)
-{
-	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
-
-	INIT_LIST_HEAD(&kvm->arch.possible_nx_huge_pages);
-	kvm->arch.shadow_mmio_value = shadow_mmio_value;
-	kvm_mmu_init_tdp_mmu(kvm);
-	return kvm_tdp_mmu_notifier_register(mn, mm);
-}
-
 struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
 {
 	struct kvm *kvm;
@@ -679,7 +584,7 @@ struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
 	kvm_mmu_reset_all_pte_masks();
 	if (format != UNIT_NPT)
 		kvm_mmu_set_ept_masks(format != UNIT_EPT_NO_AD, true);
-	unit_notifier_register = notifier_register;
+	unit_notifier_register = unit_mmu_notifier_register;
 	unit_dirty_bitmap = bitmap;
 	kvm = unit_vm_create(mm);
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);

@@ -21,6 +21,10 @@ void unit_mmu_vm_destroy(struct kvm *kvm);
 /* Nobody is at work: is everything counted that is there? */
 void unit_mmu_count(struct kvm *kvm);
 
+/* As unit_notifier_register, for a VM with a TDP MMU. */
+int unit_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
+/* A vCPU without a root, whose tables have four levels and Accessed and Dirty bits. */
+void unit_mmu_vcpu_init(struct kvm_vcpu *vcpu, struct kvm *kvm, int id);
 /* A guest's memory caches, and its roots. */
 void unit_mmu_topup(struct kvm_vcpu *vcpu);
 void unit_mmu_drop_caches(struct kvm_vcpu *vcpu);

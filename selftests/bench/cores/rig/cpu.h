@@ -10,6 +10,7 @@ static inline int unit_cpu_id(const char *where)
 	return current->slot;
 }
 
+void cores_interrupt_all(void);
 void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
 		    bool wait, const char *where);
 
