@@ -18,6 +18,7 @@
 #include "kselftest_harness.h"
 #include "caller.h"
 #include "xvm.h"
+#include "../../arch/x86/kvm/xen/uapi.h"
 
 #define SHINFO_PAGE	1
 #define INFO_PAGE	2
@@ -30,6 +31,7 @@
 #define MS		1000000ULL
 
 #define SSHOTTMR_FUTURE	1
+#define MSR_TSC		0x10
 
 enum { RUNNING, RUNNABLE, BLOCKED, OFFLINE };
 
@@ -149,6 +151,61 @@ TEST_F(time, timer_waits_when_the_clock_was_set_back)
 		xvm_sleep_ms(250);
 		EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
 		EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+	}
+}
+
+/* Ahead, past the next tick; back, by many of them. */
+TEST_F(time, ticks_come_at_their_times_when_the_clock_is_set)
+{
+	run(self);
+	/* The port. */
+	xvm_timer(&self->vm, 0, PORT, 3600000 * MS);
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC,
+				  3000 * MS));
+	set_clock(self, guest_ns(self) + 4000 * MS);
+	run(self);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, 300 * MS));
+	memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+	set_clock(self, guest_ns(self) - 3000 * MS);
+	run(self);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 500));
+}
+
+static void set_tsc(FIXTURE_DATA(time) *self, int64_t by)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+
+	if (ioctl(self->vm.cpu[0], KVM_GET_MSRS, &tsc) != 1)
+		xvm_die("KVM_GET_MSRS");
+	tsc.entry.data += by;
+	if (ioctl(self->vm.cpu[0], KVM_SET_MSRS, &tsc) != 1)
+		xvm_die("KVM_SET_MSRS");
+}
+
+/* The guest's clock goes on as it did, and is another function of the TSC. */
+TEST_F(time, timer_is_on_time_when_the_tsc_is_set)
+{
+	static const int64_t by[] = { 1LL << 45, -(1LL << 44) };
+	uint64_t due;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		run(self);
+		memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+		due = guest_ns(self) + 200 * MS;
+		xvm_timer(&self->vm, 0, PORT, 200 * MS);
+		set_tsc(self, by[i]);
+		run(self);
+		EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
+		EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 1000));
+		EXPECT_LE(due, guest_ns(self));
+		EXPECT_GE(due + 100 * MS, guest_ns(self));
 	}
 }
 
@@ -290,6 +347,46 @@ TEST_F(time, no_more_is_stolen_than_there_was)
 	EXPECT_LE(before.in[RUNNING], after.in[RUNNING]);
 	EXPECT_LE(before.in[RUNNABLE], after.in[RUNNABLE]);
 	EXPECT_GE(before.in[RUNNABLE] + 100 * MS, after.in[RUNNABLE]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
+static int may_run;	/* atomic */
+
+static void *waiter_thread(void *data)
+{
+	uint64_t end = xvm_now_ns() + 300 * MS;
+
+	on_cpu_0();
+	while (xvm_now_ns() < end)
+		;
+	__atomic_store_n(&spin_stop, 1, __ATOMIC_RELAXED);
+	while (!__atomic_load_n(&may_run, __ATOMIC_RELAXED))
+		xvm_sleep_ms(1);
+	run(data);
+	return NULL;
+}
+
+/* Of what a thread has waited before it had the vCPU no more is told than there was. */
+TEST_F(time, no_more_is_stolen_in_another_thread)
+{
+	struct times before, after;
+	pthread_t spinner, waiter;
+
+	ASSERT_EQ(0, pthread_create(&spinner, NULL, spin_thread, NULL));
+	ASSERT_EQ(0, pthread_create(&waiter, NULL, waiter_thread, self));
+	ASSERT_EQ(0, pthread_join(spinner, NULL));
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	__atomic_store_n(&may_run, 1, __ATOMIC_RELAXED);
+	ASSERT_EQ(0, pthread_join(waiter, NULL));
+	get_times(self, &after);
+	/* It was soon, as such things go. */
+	EXPECT_GE(before.entry + 50 * MS, after.entry);
+	EXPECT_GE(before.in[RUNNABLE] + (after.entry - before.entry),
+		  after.in[RUNNABLE]);
+	EXPECT_GE(before.in[RUNNING] + (after.entry - before.entry),
+		  after.in[RUNNING]);
 	EXPECT_EQ(after.entry, after.sum);
 }
 
