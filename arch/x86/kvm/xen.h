@@ -43,6 +43,8 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 			 const struct kvm_irq_routing_entry *asked);
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt);
+
+/* latch.c */
 void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen);
 
 /* upcall.c */

@@ -9,7 +9,7 @@
  * has not set it yet, it leaves for others:
  *
  *   shared_info	the port is latched; the vCPU it is for, or a worker,
- *			delivers it from where the page can be brought back
+ *			delivers it from where the page can be brought back (latch.c)
  *   vcpu_info		the word is parked; its vCPU tells the guest (upcall.c)
  *
  * Of a guest that uses the FIFO ABI, which keeps its events elsewhere (fifo.c), the
@@ -20,11 +20,7 @@
  * finds the event, and an event is nobody's for no moment.
  */
 #include <linux/kvm_host.h>
-#include <linux/mm.h>
-#include <linux/mmu_context.h>
-#include <linux/sched/mm.h>
 #include <linux/nospec.h>
-#include <linux/slab.h>
 
 #include "../x86.h"
 #include "../xen.h"
@@ -33,12 +29,7 @@
 #include "kept.h"
 #include "poll.h"
 #include "reach.h"
-#include "timer.h"
 #include "two_level.h"
-
-/* The worker's delays, in ms. */
-#define XEN_BACKOFF_FIRST	1
-#define XEN_BACKOFF_LAST	128
 
 /* Refreshes for one event before it is left to the worker. */
 #define XEN_REFRESHES		8
@@ -204,44 +195,6 @@ out:
 	return r;
 }
 
-/* Of the 2-level ABI. Return: whether it was not kept already. */
-static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
-{
-	u16 was;
-
-	port = array_index_nospec(port, XEN_PORTS);
-	/* Full barriers: vCPU, port, word. Pairs with xen_events_flush(). */
-	was = xchg(&ev->latched_for[port], vcpu_id);
-	/* One that waits for a vCPU nobody has seen is news to another. */
-	if (test_and_set_bit(port, ev->latched) && was == vcpu_id)
-		return false;
-	set_bit(port / BITS_PER_LONG, &ev->words);
-
-	return true;
-}
-
-/* See to it that a vCPU, or the worker, looks at what is latched. */
-static void xen_latched(struct xen_events *ev, struct kvm_vcpu *vcpu)
-{
-	struct kvm_vcpu *self = kvm_get_running_vcpu();
-
-	atomic_long_inc(&ev->stats.latched);
-
-	/*
-	 * A vCPU that sends delivers it before it goes on, so its guest finds what it
-	 * has sent, as if nothing had been in the way.
-	 */
-	if (self && self->kvm == ev->kvm)
-		set_bit(ilog2(XEN_TODO_LATCH), &xen_vcpu(self)->todo);
-
-	/* Who makes a vCPU lets it look here at its first entry. */
-	if (vcpu)
-		xen_vcpu_wake(vcpu, XEN_TODO_LATCH);
-
-	/* And if it does not enter: it may be with the VMM, or paused. */
-	xen_events_retry(ev->kvm);
-}
-
 /* Whose event it is: of a port that the VMM keeps, what is known of that. */
 static void xen_event_target(struct xen_events *ev, u32 port,
 			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
@@ -252,52 +205,6 @@ static void xen_event_target(struct xen_events *ev, u32 port,
 		*vcpu = xen_kept_vcpu(ev->kvm, kept);
 		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
 	}
-}
-
-/*
- * Keep an event until what it needs can be reached. @vcpu: NULL if not found.
- * Return: 1, -EINVAL no such port or vCPU.
- */
-static int xen_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
-		     u32 port, u32 priority)
-{
-	unsigned long flags;
-	bool fresh = false;
-	int r = -EINVAL;
-	u32 fifo;
-
-	/* Who closes all ports, or changes the ABI, waits for us, so nothing comes after. */
-	local_irq_save(flags);
-	__kvm_gpc_reader(ev->kvm);
-	fifo = xen_fifo_ports(ev->kvm);
-	if (port < (fifo ?: XEN_PORTS) && vcpu_id < KVM_MAX_VCPU_IDS &&
-	    !(fifo && !port)) {
-		fresh = fifo ? xen_fifo_latch(ev->kvm, vcpu_id, port, priority) :
-			       xen_latch_port(ev, vcpu_id, port);
-		r = 1;
-	}
-	local_irq_restore(flags);
-
-	if (fresh)
-		xen_latched(ev, vcpu);
-
-	return r;
-}
-
-/**
- * xen_events_unless_reset - go on with what was taken from the latch?
- * @ev: the VM's
- * @resets: what xen_events.resets was before it was taken
- *
- * Context: interrupts off, and to stay so until it is delivered, or latched again.
- * Return: false if all ports have been closed since.
- */
-bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets)
-{
-	/* First: then xen_events_reset() either is seen here, or waits. */
-	__kvm_gpc_reader(ev->kvm);
-
-	return READ_ONCE(ev->resets) == resets;
 }
 
 /**
@@ -325,7 +232,7 @@ int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		r = xen_event_raise(kvm, vcpu, port, priority);
 
 	if (r == -EWOULDBLOCK && ev)
-		r = xen_latch(ev, vcpu, vcpu_id, port, priority);
+		r = xen_event_latch(ev, vcpu, vcpu_id, port, priority);
 
 	return r;
 }
@@ -386,7 +293,7 @@ out:
 		xen_raised(vcpu, how);
 	if (sent.latch) {
 		xen_fifo_relatch(kvm, port);
-		xen_latched(xen_events(kvm), vcpu);
+		xen_event_latched(xen_events(kvm), vcpu);
 	}
 
 	return r;
@@ -450,275 +357,6 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 	}
 
 	return -EWOULDBLOCK;
-}
-
-/* Where the ABI that is in use has its events. */
-static void xen_keep(struct xen_events *ev, u32 vcpu_id, u32 port)
-{
-	u32 fifo = xen_fifo_ports(ev->kvm);
-
-	if (!fifo) {
-		set_bit(port, ev->latched);
-		set_bit(port / BITS_PER_LONG, &ev->words);
-	} else if (port && port < fifo) {
-		xen_fifo_latch(ev->kvm, vcpu_id, port, XEN_PRIORITY_NONE);
-	}
-}
-
-/**
- * xen_events_adopt - what the 2-level ABI has kept is the FIFO ABI's now
- * @kvm: the VM, of whose senders none is in shared_info any more
- *
- * Context: may sleep; xen_vm.lock held.
- */
-void xen_events_adopt(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-	unsigned int word, bit;
-	unsigned long ports;
-
-	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++) {
-		ports = xchg(&ev->latched[word], 0);
-		for_each_set_bit(bit, &ports, BITS_PER_LONG)
-			xen_keep(ev, READ_ONCE(ev->latched_for[word * BITS_PER_LONG +
-							       bit]),
-				 word * BITS_PER_LONG + bit);
-	}
-}
-
-/* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
-static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
-{
-	/* Pairs with xen_events_reset(): before they are taken. */
-	unsigned int resets = READ_ONCE(ev->resets);
-	unsigned long ports = xchg(&ev->latched[word], 0);
-	unsigned long flags;
-	unsigned int bit;
-
-	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
-		u32 port = word * BITS_PER_LONG + bit;
-		u32 id = READ_ONCE(ev->latched_for[port]);
-		struct kvm_vcpu *vcpu = kvm_get_vcpu_by_id(ev->kvm, id);
-		int why;
-
-		if (vcpu && !*gone) {
-			if (xen_event_deliver(ev->kvm, vcpu, port,
-					      XEN_PRIORITY_NONE, resets,
-					      &why) != -EWOULDBLOCK) {
-				atomic_long_inc(&ev->stats.flushed);
-				continue;
-			}
-			*gone = true;
-		}
-
-		/*
-		 * Back where it came from, for whoever is next. If somebody has
-		 * sent it again meanwhile, it is for whom they say.
-		 */
-		local_irq_save(flags);
-		if (xen_events_unless_reset(ev, resets))
-			xen_keep(ev, id, port);
-		local_irq_restore(flags);
-
-		/* A vCPU that came just now has looked while we had it. */
-		if (!vcpu) {
-			vcpu = kvm_get_vcpu_by_id(ev->kvm, id);
-			if (vcpu)
-				xen_vcpu_wake(vcpu, XEN_TODO_LATCH);
-		}
-	}
-}
-
-/**
- * xen_events_flush - deliver what is latched
- * @kvm: the VM
- *
- * What cannot be delivered stays latched. That shared_info is back may be told by
- * nobody; that a vCPU is there, it tells itself.
- *
- * Context: may sleep; kvm->srcu held.
- * Return: whether something is left for want of shared_info.
- */
-bool xen_events_flush(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-	unsigned long words;
-	unsigned int word;
-	bool gone = false;
-
-	if (!ev)
-		return false;
-
-	atomic_inc(&ev->flushing);
-	/*
-	 * What is taken was taken by one who is counted. Pairs with atomic_dec_and_test()
-	 * below in the flush of kvm_xen_hvm_get_attr(), which then looks at the count.
-	 */
-	smp_mb__after_atomic();
-	xen_fifo_flush(kvm);
-	if (READ_ONCE(ev->words)) {
-		BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
-		words = xchg(&ev->words, 0);
-		for_each_set_bit(word, &words, BITS_PER_LONG)
-			xen_flush_word(ev, word, &gone);
-	}
-	/* Pairs with wait_event_killable() in kvm_xen_hvm_get_attr(). */
-	if (atomic_dec_and_test(&ev->flushing) && wq_has_sleeper(&ev->idle))
-		wake_up_all(&ev->idle);
-
-	return gone;
-}
-
-/*
- * Is it worth trying again some time? Without a page to wait for it is not: its
- * activation will wake us. @gone: xen_events_flush() could not do all.
- */
-static bool xen_events_waiting(struct kvm *kvm, bool gone)
-{
-	if (xen_fifo_ports(kvm))
-		return gone || xen_fifo_waiting(kvm);
-
-	return gone && READ_ONCE(xen_vm(kvm)->shinfo.active);
-}
-
-/**
- * xen_events_finish - deliver what is latched, or see to it that somebody will
- * @kvm: the VM
- *
- * While one flushes, others find nothing to do. So who could not deliver an event
- * leaves it to the worker; or to the activation of shared_info, without one.
- *
- * Context: may sleep; kvm->srcu held.
- */
-void xen_events_finish(struct kvm *kvm)
-{
-	bool gone = xen_events_flush(kvm);
-
-	if (xen_events_waiting(kvm, gone))
-		xen_events_later(kvm);
-}
-
-/* A vCPU gave up on a selector, or never came by. Return: whether any did. */
-static bool xen_retry_parked(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	bool any = false;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		struct xen_vcpu *x = xen_vcpu(vcpu);
-
-		if (!READ_ONCE(x->vcpu_info.active))
-			continue;
-		if (xen_has_parked(x)) {
-			any = true;
-			WRITE_ONCE(x->unreachable, false);
-			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
-		} else if (READ_ONCE(x->unreachable)) {
-			any = true;
-			WRITE_ONCE(x->unreachable, false);
-			xen_vcpu_wake(vcpu, 0);
-		}
-	}
-
-	return any;
-}
-
-static void xen_retry_work(struct work_struct *work)
-{
-	struct xen_events *ev = container_of(work, struct xen_events,
-					     retry.work);
-	struct kvm *kvm = ev->kvm;
-	bool again, gone;
-	int idx;
-
-	/* Its vCPUs may be going, and nobody will look any more. */
-	if (!refcount_read(&kvm->users_count))
-		return;
-
-	atomic_long_inc(&ev->stats.retries);
-
-	kthread_use_mm(kvm->mm);
-	idx = srcu_read_lock(&kvm->srcu);
-	gone = xen_events_flush(kvm);
-	again = xen_retry_parked(kvm);
-	srcu_read_unlock(&kvm->srcu, idx);
-	kthread_unuse_mm(kvm->mm);
-
-	again |= xen_events_waiting(kvm, gone);
-	if (!again || !mmget_not_zero(kvm->mm)) {
-		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
-		return;
-	}
-	mmput_async(kvm->mm);
-
-	xen_events_later(kvm);
-	WRITE_ONCE(ev->backoff,
-		   min(READ_ONCE(ev->backoff) * 2, XEN_BACKOFF_LAST));
-}
-
-/**
- * xen_events_retry - try now to deliver what is latched or parked
- * @kvm: the VM
- *
- * For those who know something new: an event, or a page.
- *
- * Context: any, hard interrupts included.
- */
-void xen_events_retry(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-
-	if (ev) {
-		WRITE_ONCE(ev->backoff, XEN_BACKOFF_FIRST);
-		mod_delayed_work(system_wq, &ev->retry, 0);
-	}
-}
-
-/**
- * xen_events_later - try some time to deliver what is latched or parked
- * @kvm: the VM
- *
- * For those who have just tried, and failed.
- *
- * Context: any.
- */
-void xen_events_later(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-
-	if (ev)
-		queue_delayed_work(system_wq, &ev->retry,
-				   msecs_to_jiffies(READ_ONCE(ev->backoff)));
-}
-
-/**
- * kvm_xen_memslots_updated - the memory slots have changed
- * @kvm: the VM
- * @gen: generation of the new slots
- *
- * Stands in for kvm_arch_memslots_updated() in kvm_main.c. What was not to be
- * reached for want of a slot may be so now.
- *
- * Context: may sleep; kvm->slots_lock held.
- */
-void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen)
-{
-	struct xen_events *ev = xen_events(kvm);
-	struct kvm_vcpu *vcpu;
-	bool wanted = false;
-	unsigned long i;
-
-	kvm_arch_memslots_updated(kvm, gen);
-
-	if (!ev)
-		return;
-
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		wanted |= READ_ONCE(xen_vcpu(vcpu)->unreachable);
-	if (wanted || READ_ONCE(ev->words) || xen_fifo_waiting(kvm))
-		xen_events_retry(kvm);
-	xen_poll_wake_all(kvm);
 }
 
 /**
@@ -799,7 +437,7 @@ static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
 	if (r != -EWOULDBLOCK)
 		return r;
 
-	r = xen_latch(ev, vcpu, vcpu_id, port, priority);
+	r = xen_event_latch(ev, vcpu, vcpu_id, port, priority);
 
 	return r < 0 ? r : why;
 }
@@ -848,125 +486,4 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 
 	/* Coalesced, masked. */
 	return r >= 0 || r == -ENOTCONN ? 0 : r;
-}
-
-/**
- * xen_events_make - be ready for events
- * @kvm: the VM
- *
- * Called by whatever may let somebody send one.
- *
- * Context: may sleep.
- * Return: 0 or -ENOMEM.
- */
-int xen_events_make(struct kvm *kvm)
-{
-	struct xen_events *ev;
-
-	if (xen_events(kvm))
-		return 0;
-
-	ev = kvzalloc(sizeof(*ev), GFP_KERNEL_ACCOUNT);
-	if (!ev)
-		return -ENOMEM;
-
-	ev->kvm = kvm;
-	ev->backoff = XEN_BACKOFF_FIRST;
-	init_waitqueue_head(&ev->idle);
-	INIT_DELAYED_WORK(&ev->retry, xen_retry_work);
-
-	/* Timers and the worker go after the VM's notifier. */
-	kvm_gpc_hold(kvm);
-
-	/* Pairs with smp_load_acquire() in xen_events(). */
-	if (cmpxchg_release(&xen_vm(kvm)->events, NULL, ev)) {
-		kvm_gpc_drop(kvm);
-		kvfree(ev);
-	} else {
-		xen_stats_publish(kvm);
-	}
-
-	return 0;
-}
-
-static void xen_forget_parked(struct xen_vcpu *x)
-{
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(x->parked); i++)
-		xchg(&x->parked[i], 0);
-}
-
-/**
- * xen_events_reset - forget what is latched, and the FIFO ABI
- * @kvm: the VM, whose event channels have all been closed
- *
- * Context: may sleep; xen_vm.lock held.
- */
-void xen_events_reset(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	if (!ev)
-		return;
-
-	/*
-	 * Who has taken something from the latch finds this before it delivers it, or
-	 * is waited for; who is about to latch is waited for.
-	 */
-	WRITE_ONCE(ev->resets, ev->resets + 1);
-	kvm_gpc_quiesce(kvm);
-
-	for (i = 0; i < BITS_TO_LONGS(XEN_PORTS); i++)
-		xchg(&ev->latched[i], 0);
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		xen_forget_parked(xen_vcpu(vcpu));
-	xen_fifo_end(kvm);
-}
-
-/**
- * xen_events_stop - a vCPU is about to go
- * @kvm: its VM
- *
- * When the VM is going too, nothing looks at its vCPUs any more afterwards: timers,
- * whose port may be another vCPU's, have been stopped, and the worker has ended.
- *
- * Context: may sleep.
- */
-void xen_events_stop(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	if (!ev || refcount_read(&kvm->users_count) || ev->stopped)
-		return;
-
-	ev->stopped = true;
-	kvm_for_each_vcpu(i, vcpu, kvm)
-		xen_timers_stop(vcpu);
-	cancel_delayed_work_sync(&ev->retry);
-}
-
-/**
- * xen_events_free - the VM is gone, and all who could send to it
- * @kvm: the VM
- *
- * Context: may sleep.
- */
-void xen_events_free(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-
-	if (!ev)
-		return;
-
-	cancel_delayed_work_sync(&ev->retry);
-	xen_fifo_free(kvm);
-	xen_vm(kvm)->events = NULL;
-	xen_kept_free(ev);
-	kvfree(ev);
-	kvm_gpc_drop(kvm);
 }

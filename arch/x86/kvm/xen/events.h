@@ -86,16 +86,6 @@ static inline struct xen_events *xen_events(struct kvm *kvm)
 	return smp_load_acquire(&xen_vm(kvm)->events);
 }
 
-int xen_events_make(struct kvm *kvm);
-bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);
-void xen_events_adopt(struct kvm *kvm);
-void xen_events_stop(struct kvm *kvm);
-void xen_events_free(struct kvm *kvm);
-void xen_events_reset(struct kvm *kvm);
-bool xen_events_flush(struct kvm *kvm);
-void xen_events_finish(struct kvm *kvm);
-void xen_events_retry(struct kvm *kvm);
-void xen_events_later(struct kvm *kvm);
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		   u32 port, u32 priority);
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
@@ -103,6 +93,21 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 int xen_event_reach(struct kvm *kvm, u32 port);
 int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port);
 void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);
+
+/* latch.c */
+int xen_events_make(struct kvm *kvm);
+void xen_events_stop(struct kvm *kvm);
+void xen_events_free(struct kvm *kvm);
+void xen_events_reset(struct kvm *kvm);
+bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);
+int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
+		    u32 port, u32 priority);
+void xen_event_latched(struct xen_events *ev, struct kvm_vcpu *vcpu);
+void xen_events_adopt(struct kvm *kvm);
+bool xen_events_flush(struct kvm *kvm);
+void xen_events_finish(struct kvm *kvm);
+void xen_events_retry(struct kvm *kvm);
+void xen_events_later(struct kvm *kvm);
 
 /* Can an event be given this priority? */
 static inline bool xen_priority_valid(struct kvm *kvm, u32 priority)
