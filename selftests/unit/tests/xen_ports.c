@@ -85,6 +85,20 @@ TEST(xen_ports_basic, "xen: ports: to another port, to an eventfd, back to itsel
 	ports_end();
 }
 
+TEST(xen_ports_layout, "xen: ports: those that the layout has not are not known")
+{
+	xen_begin(1, true);
+	EXPECT_EQ(set_port(1023, 0, TO, 0), 0);
+	EXPECT_EQ(set_port(1024, 0, 1024, 0), 0);
+	EXPECT(xen_ports_known(w.kvm, 1024) && xen_ports_bound(w.kvm, 1024));
+	EXPECT_EQ(send_on(1024), 0);
+	xen_vm(w.kvm)->long_mode = false;
+	EXPECT(!xen_ports_known(w.kvm, 1024) && !xen_ports_bound(w.kvm, 1024));
+	EXPECT_EQ(send_on(1024), -ENOENT);
+	EXPECT_EQ(send_on(1023), 0);
+	ports_end();
+}
+
 static void sender(void *arg)
 {
 	uint64_t rnd = unit_seed ^ (uint64_t)current->slot << 32;

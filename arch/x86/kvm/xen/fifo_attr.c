@@ -34,20 +34,16 @@ u32 xen_fifo_max_port(struct kvm *kvm)
 /**
  * xen_fifo_route - where it is said where a port leads
  * @kvm: the VM
- * @port: from %XEN_PORTS on
+ * @port: from %XEN_PORTS on, and below xen_fifo_max_port()
  *
  * Context: any.
- * Return: NULL if there is no such port.
  */
 struct xen_port __rcu **xen_fifo_route(struct kvm *kvm, u32 port)
 {
-	u32 max = xen_fifo_max_port(kvm);
+	struct xen_fifo *f = xen_fifo(kvm);
 
-	if (port >= max)
-		return NULL;
-
-	return &xen_fifo(kvm)->routes[array_index_nospec(port - XEN_PORTS,
-							 max - XEN_PORTS)];
+	return &f->routes[array_index_nospec(port - XEN_PORTS,
+					     f->nr_ports - XEN_PORTS)];
 }
 
 static void xen_fifo_destroy(struct xen_fifo *f)

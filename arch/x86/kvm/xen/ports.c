@@ -52,15 +52,23 @@ static void xen_port_free_rcu(struct rcu_head *rcu)
 	kfree(p);
 }
 
-/* Where a port's record is. Return: NULL if there is no such port, or none at all. */
+/* Where a port's record is. The port is below xen_fifo_max_port(). */
 static struct xen_port __rcu **xen_port_slot(struct kvm *kvm, u32 port)
 {
-	struct xen_events *ev = xen_events(kvm);
+	if (unlikely(port >= XEN_PORTS))
+		return xen_fifo_route(kvm, port);
 
-	if (!ev || port >= XEN_PORTS)
-		return ev ? xen_fifo_route(kvm, port) : NULL;
+	return &xen_events(kvm)->ports[array_index_nospec(port, XEN_PORTS)];
+}
 
-	return &ev->ports[array_index_nospec(port, XEN_PORTS)];
+/* The record of any number that a guest names, under RCU. Return: NULL for none. */
+static struct xen_port *xen_port_find(struct kvm *kvm, u32 port)
+{
+	/* Port 0 has none, ever. */
+	if (!xen_events(kvm) || port >= xen_max_port(kvm))
+		return NULL;
+
+	return rcu_dereference(*xen_port_slot(kvm, port));
 }
 
 /* xen_vm.lock is held, the port exists. Return: what was there. */
@@ -246,15 +254,11 @@ static struct kvm_vcpu *xen_port_vcpu(struct kvm *kvm, struct xen_port *p)
 int xen_ports_send(struct kvm_vcpu *vcpu, u32 port)
 {
 	struct kvm *kvm = vcpu->kvm;
-	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
 	struct xen_port *p;
 	int r = -ENOENT;
 
-	if (!slot || !port || port >= xen_max_port(kvm))
-		return -ENOENT;
-
 	rcu_read_lock();
-	p = rcu_dereference(*slot);
+	p = xen_port_find(kvm, port);
 	if (p && p->eventfd) {
 		eventfd_signal(p->eventfd);
 		r = 0;
@@ -277,10 +281,13 @@ int xen_ports_send(struct kvm_vcpu *vcpu, u32 port)
  */
 bool xen_ports_known(struct kvm *kvm, u32 port)
 {
-	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
+	bool known;
 
-	return slot && port && port < xen_max_port(kvm) &&
-	       rcu_access_pointer(*slot);
+	rcu_read_lock();
+	known = xen_port_find(kvm, port);
+	rcu_read_unlock();
+
+	return known;
 }
 
 /**
@@ -293,15 +300,11 @@ bool xen_ports_known(struct kvm *kvm, u32 port)
  */
 struct kvm_vcpu *xen_ports_bound(struct kvm *kvm, u32 port)
 {
-	struct xen_port __rcu **slot = xen_port_slot(kvm, port);
 	struct kvm_vcpu *vcpu = NULL;
 	struct xen_port *p;
 
-	if (!slot)
-		return NULL;
-
 	rcu_read_lock();
-	p = rcu_dereference(*slot);
+	p = xen_port_find(kvm, port);
 	/* Of other ports the table knows where they lead, not whose they are. */
 	if (p && p->type == EVTCHNSTAT_ipi)
 		vcpu = xen_port_vcpu(kvm, p);

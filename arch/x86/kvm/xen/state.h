@@ -171,9 +171,11 @@ static inline bool xen_told(struct kvm_vcpu *vcpu)
 /* Priorities of the FIFO ABI. */
 #define XEN_PRIORITIES		16
 
+/* Ports there are, in the ABI and the layout in use. */
 static inline u32 xen_max_port(struct kvm *kvm)
 {
-	u32 fifo = READ_ONCE(xen_vm(kvm)->fifo_ports);
+	/* Pairs with smp_store_release() in xen_fifo_begin(): what it counts is there. */
+	u32 fifo = smp_load_acquire(&xen_vm(kvm)->fifo_ports);
 
 	if (fifo)
 		return fifo;
