@@ -104,7 +104,8 @@ static inline int kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 	if (!static_branch_unlikely(&kvm_xen_enabled.key))
 		return 0;
 
-	if (READ_ONCE(xen_vm(vcpu->kvm)->upcall_vector) &&
+	/* Pairs with smp_store_release() in xen_upcall_set_vector(): then the vector. */
+	if (smp_load_acquire(&xen_vm(vcpu->kvm)->upcall_on) &&
 	    xen_vcpu(vcpu)->vcpu_info.active)
 		return __kvm_xen_has_interrupt(vcpu);
 

@@ -378,28 +378,31 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 
 	xen_begin(1, true);
 	vcpu = kvm_get_vcpu(w.kvm, 0);
-	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	EXPECT_EQ(send(0, 3), 1);
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
 	/* Who was told is not told otherwise before it has been in the guest. */
 	*(u8 *)guest_vi(0) = 0;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
-	xen_vm(w.kvm)->upcall_vector = 0;
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0), 0);
+	EXPECT_EQ(xen_upcall_vector(w.kvm), 0);
+	/* It is the vector that was, for it, and no other. */
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
-	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(w.kvm->arch.xen.upcall_vector, 0x31);
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 	vcpu->stat.exits++;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	/* A vector of the vCPU's own, sent when its APIC is enabled, is none of that. */
 	xen_vcpu(vcpu)->upcall_vector = 0x32;
-	xen_vm(w.kvm)->upcall_vector = 0;
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0), 0);
 	*(u8 *)guest_vi(0) = 1;
 	kvm_xen_sw_enable_lapic(vcpu);
 	EXPECT(unit_vcpu_take_irq(vcpu));
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	*(u8 *)guest_vi(0) = 0;
 	xen_vcpu(vcpu)->upcall_vector = 0;
-	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 	/* Not to be seen from where nobody may sleep; to be had where one may. */
 	unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
 	preempt_disable();
@@ -425,7 +428,7 @@ TEST(xen_told_run, "xen: upcall: what a vCPU was told ends with KVM_RUN, though 
 
 	xen_begin(1, true);
 	vcpu = kvm_get_vcpu(w.kvm, 0);
-	xen_vm(w.kvm)->upcall_vector = 0x31;
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 	EXPECT_EQ(send(0, 3), 1);
 	EXPECT_EQ(kvm_xen_vcpu_run(vcpu), 1);
 	EXPECT_EQ(kvm_xen_vcpu_run(vcpu), 1);

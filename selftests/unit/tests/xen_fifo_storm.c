@@ -242,7 +242,7 @@ static void storm(bool still)
 	quota = env && *env ? strtoul(env, NULL, 0) : 50000;
 	unit_slots_published = kvm_xen_memslots_updated;
 	fifo_begin(VCPUS);
-	WRITE_ONCE(xen_vm(w.kvm)->upcall_vector, 0x31);
+	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 	for (i = 0; i < VCPUS; i++)
 		guests[i] = unit_thread_start("guest", w.mm, guest,
 					      kvm_get_vcpu(w.kvm, i));

@@ -364,7 +364,7 @@ void storm_run(const struct storm *storm)
 		if (setup.vectors)
 			WRITE_ONCE(xen_vcpu(vcpu)->upcall_vector, 0x31);
 		else
-			WRITE_ONCE(xen_vm(w.kvm)->upcall_vector, 0x31);
+			EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);
 		guests[i] = unit_thread_start("guest", w.mm, guest, vcpu);
 	}
 	if (!setup.no_flusher)

@@ -11,6 +11,7 @@
 #include "world.h"
 #include "arch/x86/kvm/xen.h"
 #include "arch/x86/kvm/xen/events.h"
+#include "arch/x86/kvm/xen/upcall.h"
 #include "rig/vcpu.h"
 #include "rig/work.h"
 

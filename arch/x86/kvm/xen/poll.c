@@ -22,6 +22,7 @@
 #include "reach.h"
 #include "time.h"
 #include "two_level.h"
+#include "upcall.h"
 #include "vm.h"
 
 #include <xen/interface/sched.h>
@@ -327,7 +328,7 @@ static bool xen_block_is_halt(struct kvm_vcpu *vcpu)
 {
 	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF &&
 	       (READ_ONCE(xen_vcpu(vcpu)->upcall_vector) ||
-		READ_ONCE(xen_vm(vcpu->kvm)->upcall_vector));
+		xen_upcall_vector(vcpu->kvm));
 }
 
 /**

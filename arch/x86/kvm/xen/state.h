@@ -30,7 +30,10 @@ struct xen_timers;
  * @long_mode: the guest's structures are the 64-bit ones. Read without a lock, and
  *	once, by whoever uses it
  * @runstate_update_flag: run state is marked while it is being changed
- * @upcall_vector: VM-wide upcall vector or 0; read without a lock
+ * @upcall_vector: VM-wide upcall vector, which the base injects; 0 until one is set.
+ *	Stays when it is taken away: a vCPU may have been told of an upcall by then.
+ *	Read without a lock
+ * @upcall_on: @upcall_vector is in use. Read without a lock, and before it
  * @shinfo: the shared_info page; its place is protected by @lock, its page read
  *	without any
  * @events: latch and outbound ports. Written once, with release semantics, before
@@ -46,6 +49,7 @@ struct xen_vm {
 	bool long_mode;
 	bool runstate_update_flag;
 	u8 upcall_vector;
+	bool upcall_on;
 	struct gfn_to_pfn_cache shinfo;
 	struct xen_events *events;
 	u32 accel;

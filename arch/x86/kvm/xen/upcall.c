@@ -15,10 +15,51 @@
 #include "fifo.h"
 #include "reach.h"
 #include "two_level.h"
+#include "upcall.h"
 #include "vm.h"
 
 /* Refreshes before the vCPU goes on, and the worker sees to the rest. */
 #define XEN_INJECT_TRIES	8
+
+/**
+ * xen_upcall_set_vector - the VM-wide upcall vector
+ * @kvm: the VM
+ * @vector: the vector, or 0 for none
+ *
+ * A vCPU that has just been told of an upcall still gets it, by a vector there was.
+ *
+ * Context: xen_vm.lock held.
+ * Return: 0, -EINVAL for the vector of an exception.
+ */
+int xen_upcall_set_vector(struct kvm *kvm, u8 vector)
+{
+	struct xen_vm *xv = xen_vm(kvm);
+
+	if (vector && vector < XEN_FIRST_VECTOR)
+		return -EINVAL;
+
+	if (vector)
+		WRITE_ONCE(xv->upcall_vector, vector);
+	/* Pairs with smp_load_acquire() in kvm_xen_has_interrupt(). */
+	smp_store_release(&xv->upcall_on, !!vector);
+
+	return 0;
+}
+
+/**
+ * xen_upcall_vector - the VM-wide upcall vector
+ * @kvm: the VM
+ *
+ * Context: any.
+ * Return: 0 if there is none.
+ */
+u8 xen_upcall_vector(struct kvm *kvm)
+{
+	struct xen_vm *xv = xen_vm(kvm);
+
+	/* Pairs with smp_store_release() above: then the vector. */
+	return smp_load_acquire(&xv->upcall_on) ? READ_ONCE(xv->upcall_vector) : 0;
+}
 
 /**
  * kvm_xen_inject_vcpu_vector - inject the vCPU's own upcall vector

@@ -18,6 +18,7 @@
 #include "ports.h"
 #include "reach.h"
 #include "uapi.h"
+#include "upcall.h"
 #include "version.h"
 #include "vm.h"
 
@@ -302,16 +303,6 @@ int kvm_xen_hvm_config(struct kvm *kvm, struct kvm_xen_hvm_config *xhc)
 	return 0;
 }
 
-static int xen_set_upcall_vector(struct kvm *kvm, u8 vector)
-{
-	if (vector && vector < XEN_FIRST_VECTOR)
-		return -EINVAL;
-
-	WRITE_ONCE(xen_vm(kvm)->upcall_vector, vector);
-
-	return 0;
-}
-
 static int xen_set_accel(struct kvm *kvm, u64 accel)
 {
 	if (accel & ~(u64)KVM_XEN_ACCEL_ALL)
@@ -358,7 +349,7 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 			xen_set_shared_info(kvm, INVALID_GPA, hva) : -EINVAL;
 		break;
 	case KVM_XEN_ATTR_TYPE_UPCALL_VECTOR:
-		r = xen_set_upcall_vector(kvm, data->u.vector);
+		r = xen_upcall_set_vector(kvm, data->u.vector);
 		break;
 	case KVM_XEN_ATTR_TYPE_EVTCHN:
 		r = xen_ports_set(kvm, data);
@@ -437,7 +428,7 @@ int kvm_xen_hvm_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 			data->u.shared_info.hva = hva;
 		break;
 	case KVM_XEN_ATTR_TYPE_UPCALL_VECTOR:
-		data->u.vector = xv->upcall_vector;
+		data->u.vector = xen_upcall_vector(kvm);
 		break;
 	case KVM_XEN_ATTR_TYPE_XEN_VERSION:
 		data->u.xen_version = xv->version;
