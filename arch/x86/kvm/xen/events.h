@@ -6,6 +6,7 @@
 #define __KVM_XEN_EVENTS_H__
 
 #include <linux/bitmap.h>
+#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -39,6 +40,17 @@ struct xen_stats {
 };
 
 /**
+ * struct xen_answers - what XENVER_* calls return (version.c)
+ * @lock: protects @place against who takes a reference to what is there. Held for a few
+ *	instructions
+ * @place: by number, or NULL. Written under xen_vm.lock too
+ */
+struct xen_answers {
+	spinlock_t lock;
+	struct xen_answer *place[XEN_ANSWERS];
+};
+
+/**
  * struct xen_events - what a VM needs from when an event may first be sent
  * @kvm: the VM
  * @retry: delivers what is latched when no vCPU does
@@ -57,8 +69,7 @@ struct xen_stats {
  * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
  * @kept: what the VMM has told of ports it keeps (kept.c), or NULL. Written once, with
  *	release semantics, under xen_vm.lock; its words are atomic
- * @answers: what XENVER_* calls return, by number (version.c). SRCU, written under
- *	xen_vm.lock
+ * @answers: see &struct xen_answers
  * @stats: see &struct xen_stats
  */
 struct xen_events {
@@ -75,7 +86,7 @@ struct xen_events {
 	u16 latched_for[XEN_PORTS];
 	struct xen_port __rcu *ports[XEN_PORTS];
 	u64 *kept;
-	struct xen_answer __rcu *answers[XEN_ANSWERS];
+	struct xen_answers answers;
 	struct xen_stats stats;
 };
 

@@ -25,6 +25,7 @@
 #include "kept.h"
 #include "poll.h"
 #include "timer.h"
+#include "version.h"
 
 /* The worker's delays, in ms. */
 #define XEN_BACKOFF_FIRST	1
@@ -420,6 +421,7 @@ int xen_events_make(struct kvm *kvm)
 	ev->backoff = XEN_BACKOFF_FIRST;
 	init_waitqueue_head(&ev->idle);
 	INIT_DELAYED_WORK(&ev->retry, xen_retry_work);
+	xen_version_init(&ev->answers);
 
 	/* Timers and the worker go after the VM's notifier. */
 	kvm_gpc_hold(kvm);

@@ -3,16 +3,17 @@
  * XENVER_*: what Xen says of itself. For one guest that never changes, and it is the
  * VMM's to say; what it has left here the guest's calls need not ask it for.
  *
- * An answer is a record that never changes. A call holds kvm->srcu while it reads
- * one, since it may sleep over it; a new answer takes the place of the old one, which
- * is freed after a grace period that nobody waits for.
+ * An answer is a record that never changes, and is counted: by its place, and by each
+ * call that reads it, which may sleep over it. A new answer takes the place of the old
+ * one, which is freed with its last reader. So there are no more of them than places
+ * and vCPUs, however often a VMM sets one.
  *
  * Lengths and results: Xen's public version.h, and what Xen returns.
  */
 #include <linux/kvm_host.h>
 #include <linux/nospec.h>
+#include <linux/refcount.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
 #include <linux/uaccess.h>
 
 #include <xen/interface/xen.h>
@@ -32,12 +33,12 @@
 
 /**
  * struct xen_answer - what one XENVER_* call returns
- * @rcu: for freeing
+ * @refs: its place, and who reads it
  * @len: length of @data
  * @data: as the VMM has given it
  */
 struct xen_answer {
-	struct rcu_head rcu;
+	refcount_t refs;
 	u32 len;
 	u8 data[] __counted_by(len);
 };
@@ -76,9 +77,33 @@ static bool xen_answer_valid(u32 cmd, u32 len)
 	}
 }
 
-static void xen_answer_free_rcu(struct rcu_head *rcu)
+static void xen_answer_put(struct xen_answer *a)
 {
-	kfree(container_of(rcu, struct xen_answer, rcu));
+	if (a && refcount_dec_and_test(&a->refs))
+		kfree(a);
+}
+
+/* Return: the answer there is, to be put, or NULL. */
+static struct xen_answer *xen_answer_take(struct xen_answers *answers, u32 cmd)
+{
+	struct xen_answer *a;
+
+	spin_lock(&answers->lock);
+	a = answers->place[array_index_nospec(cmd, XEN_ANSWERS)];
+	if (a)
+		refcount_inc(&a->refs);
+	spin_unlock(&answers->lock);
+
+	return a;
+}
+
+/**
+ * xen_version_init - there are no answers yet
+ * @answers: a VM's, known to nobody else
+ */
+void xen_version_init(struct xen_answers *answers)
+{
+	spin_lock_init(&answers->lock);
 }
 
 /**
@@ -92,8 +117,9 @@ static void xen_answer_free_rcu(struct rcu_head *rcu)
  */
 int xen_version_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 {
+	struct xen_answers *answers = &xen_events(kvm)->answers;
 	struct kvm_xen_x_version v;
-	struct xen_answer *a = NULL, *old;
+	struct xen_answer *a = NULL;
 
 	memcpy(&v, &data->u, sizeof(v));
 	if (!v.cmd || v.cmd >= XEN_ANSWERS)
@@ -105,6 +131,7 @@ int xen_version_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		a = kmalloc(struct_size(a, data, v.len), GFP_KERNEL_ACCOUNT);
 		if (!a)
 			return -ENOMEM;
+		refcount_set(&a->refs, 1);
 		a->len = v.len;
 		if (copy_from_user(a->data, u64_to_user_ptr(v.addr), v.len)) {
 			kfree(a);
@@ -112,10 +139,10 @@ int xen_version_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		}
 	}
 
-	old = rcu_replace_pointer(xen_events(kvm)->answers[v.cmd], a,
-				  lockdep_is_held(&xen_vm(kvm)->lock));
-	if (old)
-		call_srcu(&kvm->srcu, &old->rcu, xen_answer_free_rcu);
+	spin_lock(&answers->lock);
+	swap(answers->place[v.cmd], a);
+	spin_unlock(&answers->lock);
+	xen_answer_put(a);
 
 	return 0;
 }
@@ -139,9 +166,9 @@ int xen_version_get(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	if (!v.cmd || v.cmd >= XEN_ANSWERS)
 		return -EINVAL;
 
+	/* Nobody replaces it while we hold xen_vm.lock. */
 	if (xen_events(kvm))
-		a = rcu_dereference_protected(xen_events(kvm)->answers[v.cmd],
-					      lockdep_is_held(&xen_vm(kvm)->lock));
+		a = xen_events(kvm)->answers.place[v.cmd];
 	if (a && v.len && v.len < a->len)
 		return -E2BIG;
 	if (a && v.len && copy_to_user(u64_to_user_ptr(v.addr), a->data, a->len))
@@ -168,10 +195,7 @@ void xen_version_destroy(struct kvm *kvm)
 		return;
 
 	for (cmd = 0; cmd < XEN_ANSWERS; cmd++)
-		kfree(rcu_dereference_protected(ev->answers[cmd], true));
-
-	/* The callbacks are this module's code, and the VM's srcu is about to go. */
-	srcu_barrier(&kvm->srcu);
+		xen_answer_put(ev->answers.place[cmd]);
 }
 
 static long xen_get_features(struct kvm_vcpu *vcpu, struct xen_hcall *h,
@@ -252,12 +276,15 @@ static noinline bool xen_version_constant(struct kvm_vcpu *vcpu,
 	if (!ev || cmd >= XEN_ANSWERS)
 		return false;
 
-	a = srcu_dereference(ev->answers[array_index_nospec(cmd, XEN_ANSWERS)],
-			     &vcpu->kvm->srcu);
-	if (a && !h->probe)
-		h->result = xen_answer_give(vcpu, h, a);
+	a = xen_answer_take(&ev->answers, cmd);
+	if (!a)
+		return false;
 
-	return a;
+	if (!h->probe)
+		h->result = xen_answer_give(vcpu, h, a);
+	xen_answer_put(a);
+
+	return true;
 }
 
 /**

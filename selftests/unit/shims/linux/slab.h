@@ -7,6 +7,7 @@
 #include <linux/err.h>
 #include <linux/cleanup.h>
 struct kmem_cache;
+#define struct_size(p, m, n)	(sizeof(*(p)) + sizeof(*(p)->m) * (n))
 #define kmalloc(n, f)		unit_alloc(n, f, UNIT_HERE)
 #define kzalloc(n, f)		unit_alloc(n, (f) | __GFP_ZERO, UNIT_HERE)
 #define kcalloc(n, s, f)	kzalloc((n) * (s), f)
