@@ -3,13 +3,20 @@
  * What goes on while somebody is at work on a guest's page tables.
  *
  * Affected: guests whose VMM reads their dirty log or takes memory slots away, and
- * hosts that look for unused memory. Tried: the probe holds a task in the middle of such work, with the lock that
- * it has. A right system lets a guest fault elsewhere, and has pages aged by whoever
- * holds which lock.
+ * hosts that look for unused memory, or have the mitigation of iTLB multihit on.
+ * Tried: the probe holds a task in the middle of such work, with the lock that it has.
+ * A right system lets a guest fault elsewhere, and has pages aged by whoever holds
+ * which lock.
  */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include <linux/mman.h>
 
 #include "kselftest_harness.h"
 #include "probe.h"
@@ -23,6 +30,8 @@
 #define OTHER_GPA	0x2000000UL	/* slot 2: where the guest is */
 #define NPAGES		64
 #define SIZE		(NPAGES * XVM_PAGE)
+#define HUGE_GPA	0x4000000UL	/* slot 3: code in a huge page */
+#define HUGE_SIZE	0x200000UL
 #define HOLD_MS		200
 
 FIXTURE(lock) {
@@ -65,17 +74,23 @@ FIXTURE_TEARDOWN(lock)
 	close(self->window);
 }
 
-/* The guest comes to a page that it has not been to; the task is still held. */
-static void guest_goes_on(struct __test_metadata *_metadata,
-			  FIXTURE_DATA(lock) *self)
+/* The guest comes to a page that it has not been to; somebody is still held. */
+static void guest_faults(struct __test_metadata *_metadata,
+			 FIXTURE_DATA(lock) *self)
 {
 	uint64_t taken = visitor_stat(&self->v, "pf_taken");
 
 	visitor_write(&self->v, OTHER_GPA + 37 * XVM_PAGE, 3);
 	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
 	EXPECT_EQ(taken + 1, visitor_stat(&self->v, "pf_taken"));
-	probe_task_end(&self->task, self->window);
 	EXPECT_EQ(3, self->other[37 * XVM_PAGE]);
+}
+
+static void guest_goes_on(struct __test_metadata *_metadata,
+			  FIXTURE_DATA(lock) *self)
+{
+	guest_faults(_metadata, self);
+	probe_task_end(&self->task, self->window);
 }
 
 static void get_log(void *arg)
@@ -187,6 +202,89 @@ TEST_F_TIMEOUT(lock, pages_are_aged_whoever_holds_the_lock, SECONDS)
 	ASSERT_TRUE(xvm_age_memory());
 	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
 	probe_task_end(&self->task, self->window);
+}
+
+/* A parameter of KVM's gets a value, and what it had is put into @old, if there is one. */
+static void param_set(const char *name, const char *value, char *old)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/module/kvm/parameters/%s", name);
+	file = fopen(path, "r+");
+	if (!file || (old && fscanf(file, "%15s", old) != 1))
+		xvm_die("%s", path);
+	rewind(file);
+	if (fputs(value, file) == EOF || fclose(file))
+		xvm_die("%s: %s", path, value);
+}
+
+/* The thread of this process that has so begun its name; 0 if there is none. */
+static pid_t thread_called(const char *begin)
+{
+	char path[300], name[32];
+	struct dirent *d;
+	pid_t tid = 0;
+	FILE *file;
+	DIR *dir;
+
+	dir = opendir("/proc/self/task");
+	if (!dir)
+		xvm_die("/proc/self/task");
+	while (!tid && (d = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", d->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fgets(name, sizeof(name), file) &&
+		    !strncmp(name, begin, strlen(begin)))
+			tid = atoi(d->d_name);
+		fclose(file);
+	}
+	closedir(dir);
+	return tid;
+}
+
+/* Small pages of code are dropped, for the huge page that they are part of. */
+TEST_F_TIMEOUT(lock, guest_goes_on_while_nx_pages_are_recovered, SECONDS)
+{
+	char on[16], ratio[16], period[16];
+	struct visitor code;
+	uint8_t *mem;
+	pid_t tid;
+
+	mem = xvm_huge(HUGE_SIZE, MAP_HUGE_2MB);
+	ASSERT_NE(MAP_FAILED, (void *)mem);
+	param_set("nx_huge_pages_recovery_period_ms", "3600000", period);
+	param_set("nx_huge_pages_recovery_ratio", "1", ratio);
+	param_set("nx_huge_pages", "1", on);
+	xvm_slot(&self->vm, 3, 0, HUGE_GPA, HUGE_SIZE, mem);
+	visitor_create(&code, &self->vm, 1, HUGE_GPA, mem);
+	visitor_settle(&code);
+	/* What nx_huge_pages has taken is back too. */
+	visitor_settle(&self->v);
+	visitor_write(&self->v, OTHER_GPA, 2);
+	EXPECT_EQ(1, visitor_stat(&self->v, "nx_lpage_splits"));
+	EXPECT_EQ(0, visitor_stat(&self->v, "pages_2m"));
+
+	tid = thread_called("kvm-nx-lpage-re");
+	ASSERT_NE(0, tid);
+	probe_hold(self->window, PROBE_TDP_NX, tid, HOLD_MS);
+	param_set("nx_huge_pages_recovery_period_ms", "1000", NULL);
+	ASSERT_TRUE(probe_wait_held(self->window, 10000));
+	guest_faults(_metadata, self);
+	probe_release(self->window);
+	while (visitor_stat(&self->v, "nx_lpage_splits"))
+		xvm_sleep_ms(1);
+
+	param_set("nx_huge_pages_recovery_period_ms", "3600000", NULL);
+	visitor_write(&self->v, HUGE_GPA + 300 * XVM_PAGE, 6);
+	EXPECT_EQ(1, visitor_stat(&self->v, "pages_2m"));
+	EXPECT_EQ(6, mem[300 * XVM_PAGE]);
+	visitor_destroy(&code);
+	param_set("nx_huge_pages", on, NULL);
+	param_set("nx_huge_pages_recovery_ratio", ratio, NULL);
+	param_set("nx_huge_pages_recovery_period_ms", period, NULL);
 }
 
 TEST_HARNESS_MAIN

@@ -368,12 +368,6 @@ TEST_F_TIMEOUT(tdp, read_only_slot_is_read, SECONDS)
 
 /* Large pages. */
 
-static void *map_huge(uint64_t size, int flags)
-{
-	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		    MAP_ANONYMOUS | MAP_HUGETLB | flags, -1, 0);
-}
-
 /*
  * Mapped whole by one visit; in small pages while it is logged, exactly; whole
  * again when the log is off.
@@ -432,7 +426,7 @@ static void large_page(struct __test_metadata *_metadata,
 
 TEST_F_TIMEOUT(tdp, two_megabytes_are_one_page, SECONDS)
 {
-	uint8_t *mem = map_huge(HUGE_SIZE, MAP_HUGE_2MB);
+	uint8_t *mem = xvm_huge(HUGE_SIZE, MAP_HUGE_2MB);
 
 	ASSERT_NE(MAP_FAILED, mem);
 	large_page(_metadata, self, "pages_2m", 2, HUGE_GPA, HUGE_SIZE, mem);
@@ -441,7 +435,7 @@ TEST_F_TIMEOUT(tdp, two_megabytes_are_one_page, SECONDS)
 /* When the log is off, what was large is large again, before anybody looks. */
 TEST_F_TIMEOUT(tdp, log_off_costs_no_fault, SECONDS)
 {
-	uint8_t *mem = map_huge(HUGE_SIZE, MAP_HUGE_2MB);
+	uint8_t *mem = xvm_huge(HUGE_SIZE, MAP_HUGE_2MB);
 	uint64_t taken, log[HUGE_PAGES / 64];
 	uint32_t each[HUGE_PAGES];
 	unsigned int i;
@@ -494,7 +488,7 @@ TEST_F_TIMEOUT(tdp, one_gigabyte_is_one_page, SECONDS)
 		SKIP(return, "the CPU has no pages of a gigabyte");
 	fputs("1", file);
 	fclose(file);
-	mem = map_huge(GIGA_SIZE, MAP_HUGE_1GB);
+	mem = xvm_huge(GIGA_SIZE, MAP_HUGE_1GB);
 	if (mem == MAP_FAILED)
 		SKIP(return, "no gigabyte of memory in one piece");
 	large_page(_metadata, self, "pages_1g", 3, GIGA_GPA, GIGA_SIZE, mem);

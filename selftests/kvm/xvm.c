@@ -448,6 +448,12 @@ uint8_t *xvm_anon(size_t pages)
 	return p;
 }
 
+void *xvm_huge(size_t size, int flags)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+		    MAP_ANONYMOUS | MAP_HUGETLB | flags, -1, 0);
+}
+
 /* The interface of the kernel's generations of pages. */
 #define LRU_GEN		"/sys/kernel/debug/lru_gen"
 

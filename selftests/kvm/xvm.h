@@ -100,6 +100,8 @@ bool xvm_wait_pending(const uint8_t *shinfo, unsigned int port, int ms);
 void xvm_mem_create(struct xvm_mem *mem, size_t pages);
 uint8_t *xvm_map(struct xvm_mem *mem, size_t page, void *fixed);
 uint8_t *xvm_anon(size_t pages);
+/* One page of a size that @flags name (MAP_HUGE_2MB), or MAP_FAILED. */
+void *xvm_huge(size_t size, int flags);
 /* Has the kernel ask which pages were used lately, those of guests among them. */
 bool xvm_ages_memory(void);
 bool xvm_age_memory(void);

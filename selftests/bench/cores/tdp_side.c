@@ -90,6 +90,13 @@ void kvm_mmu_hugepage_adjust(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault
 
 void disallowed_hugepage_adjust(struct kvm_page_fault *fault, u64 spte, int level) {}
 
+/* Nothing is executed here. */
+struct vhost_task *(vhost_task_create)(bool (*fn)(void *), void (*kill)(void *),
+				       void *arg, const char *name)
+{
+	return NULL;
+}
+
 void track_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp) {}
 
 void untrack_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp) {}

@@ -147,6 +147,7 @@ static struct kretprobe probe_functions[PROBE_NR_HELD] = {
 	[PROBE_ALL_CPUS] = PROBE_RETURN_OF("kvm_make_all_cpus_request"),
 	[PROBE_TDP_LOG] = PROBE_RETURN_OF("tdp_leaf_try_clear"),
 	[PROBE_TDP_ZAP] = PROBE_RETURN_OF("tdp_spte_try_set"),
+	[PROBE_TDP_NX] = PROBE_RETURN_OF("tdp_spte_try_set"),
 };
 
 /*
@@ -156,6 +157,7 @@ static struct kretprobe probe_functions[PROBE_NR_HELD] = {
 static const char *const probe_stock_names[PROBE_NR_HELD] = {
 	[PROBE_TDP_LOG] = "kvm:kvm_tdp_mmu_clear_dirty_pt_masked",
 	[PROBE_TDP_ZAP] = "kvm:kvm_tdp_mmu_unmap_gfn_range",
+	[PROBE_TDP_NX] = "kvm:kvm_tdp_mmu_zap_sp",
 };
 
 static enum kvm_xen_probe_fn probe_fn(struct kretprobe_instance *ri)

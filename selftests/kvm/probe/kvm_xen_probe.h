@@ -30,6 +30,7 @@ enum kvm_xen_probe_fn {
 	 */
 	PROBE_TDP_LOG,		/* kvm_tdp_mmu_clear_dirty_pt_masked() */
 	PROBE_TDP_ZAP,		/* kvm_tdp_mmu_unmap_gfn_range() */
+	PROBE_TDP_NX,		/* kvm_tdp_mmu_zap_sp() */
 	PROBE_NR_HELD,		/* the functions above can be held */
 	PROBE_RWLOCK = PROBE_NR_HELD, /* any rwlock taken, in any way */
 	PROBE_NR

@@ -169,25 +169,6 @@ void disallowed_hugepage_adjust(struct kvm_page_fault *fault, u64 spte, int leve
 	fault->goal_level--;
 }
 
-void track_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp)
-{
-	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
-	if (!list_empty(&sp->possible_nx_huge_page_link))
-		return;
-	kvm->stat.nx_lpage_splits++;
-	list_add_tail(&sp->possible_nx_huge_page_link,
-		      &kvm->arch.possible_nx_huge_pages);
-}
-
-void untrack_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp)
-{
-	lockdep_assert_held(&kvm->arch.tdp_mmu_pages_lock);
-	if (unit_mutants.nx_untracked || list_empty(&sp->possible_nx_huge_page_link))
-		return;
-	kvm->stat.nx_lpage_splits--;
-	list_del_init(&sp->possible_nx_huge_page_link);
-}
-
 int mmu_try_to_unsync_pages(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			    gfn_t gfn, bool can_unsync, bool prefetch)
 {
@@ -287,6 +268,7 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all)
 		kvm->manual_dirty_log_protect = all ? KVM_DIRTY_LOG_INITIALLY_SET : 0;
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA,
 		      on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
+	atomic_set(&kvm->nr_memslots_dirty_logging, on);
 	mutex_lock(&kvm->slots_lock);
 	slot = the_slot(kvm);
 	read_lock(&kvm->mmu_lock);
@@ -433,6 +415,7 @@ static bool __fast_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 		return false;
 	kvm_tdp_mmu_walk_lockless_begin();
 	sptep = kvm_tdp_mmu_fast_pf_get_last_sptep(vcpu, fault->gfn, &old);
+	unit_stall();
 	/* Of a root the role changes, but for its level. */
 	level = data_race((int)sptep_to_sp(sptep)->role.level);
 	if (!is_shadow_present_pte(old) || !is_last_spte(old, level))
@@ -531,28 +514,50 @@ void unit_mmu_zap_all_fast(struct kvm *kvm)
 	mutex_unlock(&kvm->slots_lock);
 }
 
+/* Recovery of NX huge pages: the base's part of a turn, and the task that has it. */
+
+#define nx_huge_pages_recovery_ratio	unit_nx_ratio
+unsigned int unit_nx_ratio = 1;
+static bool (*nx_work)(void *data);
+
+static bool nx_turn(void *data)
+{
+	struct kvm *kvm = data;
+
+	write_lock(&kvm->mmu_lock);
+	EXPECT(list_empty(&kvm->arch.possible_nx_huge_pages));
+	write_unlock(&kvm->mmu_lock);
+	kvm->arch.nx_huge_page_last++;
+	return true;
+}
+
+static void nx_kill(void *data)
+{
+}
+
+struct vhost_task *(vhost_task_create)(bool (*fn)(void *), void (*kill)(void *),
+				       void *arg, const char *name)
+{
+	nx_work = fn;
+	return (struct vhost_task *)&nx_work;
+}
+
+static u64 nx_splits(struct kvm *kvm)
+{
+	u64 nr;
+
+	spin_lock(&kvm->arch.tdp_mmu_pages_lock);
+	nr = kvm->stat.nx_lpage_splits;
+	spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
+	return nr;
+}
+
 bool unit_mmu_recover_nx(struct kvm *kvm)
 {
-	struct kvm_mmu_page *sp;
-	bool zapped = false;
-	int idx;
+	u64 nr = nx_splits(kvm);
 
-	idx = srcu_read_lock(&kvm->srcu);
-	write_lock(&kvm->mmu_lock);
-	rcu_read_lock();
-	sp = list_first_entry_or_null(&kvm->arch.possible_nx_huge_pages,
-				      struct kvm_mmu_page,
-				      possible_nx_huge_page_link);
-	if (sp) {
-		zapped = kvm_tdp_mmu_zap_sp(kvm, sp);
-		if (zapped)
-			kvm_flush_remote_tlbs(kvm);
-		WARN_ON_ONCE(sp->nx_huge_page_disallowed);
-	}
-	rcu_read_unlock();
-	write_unlock(&kvm->mmu_lock);
-	srcu_read_unlock(&kvm->srcu, idx);
-	return zapped;
+	EXPECT(nx_work(kvm));
+	return nr;
 }
 
 void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear)
@@ -587,6 +592,7 @@ struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
 	unit_notifier_register = unit_mmu_notifier_register;
 	unit_dirty_bitmap = bitmap;
 	kvm = unit_vm_create(mm);
+	EXPECT(vhost_task_create(nx_turn, nx_kill, kvm, "recovery"));
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
 	return kvm;
 }
@@ -645,8 +651,7 @@ static void last(struct kvm *kvm)
 	write_unlock(&kvm->mmu_lock);
 	kvm_mmu_uninit_tdp_mmu(kvm);
 	unit_mmu_count(kvm);
-	if (!list_empty(&kvm->arch.possible_nx_huge_pages) ||
-	    kvm->stat.nx_lpage_splits)
+	if (kvm->stat.nx_lpage_splits)
 		unit_fail("count", "%llu tables are still to be recovered",
 			  (unsigned long long)kvm->stat.nx_lpage_splits);
 	if (unit_tables_live())

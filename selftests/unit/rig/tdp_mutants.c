@@ -7,6 +7,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "dirty.h"
+#include "nx.h"
 #include "pass.h"
 #include "tables.h"
 #include "walk.h"
@@ -15,6 +16,7 @@
 void __real_tdp_pass_open(struct tdp_pass *p);
 void __real_tdp_walk_next(struct tdp_walk *w);
 void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
@@ -22,6 +24,7 @@ bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
 void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
@@ -43,6 +46,12 @@ void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	if (!unit_mutants.table_uncounted || !unit_now_and_then(4))
 		__real_tdp_table_linked(kvm, sp);
+}
+
+void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	if (!unit_mutants.nx_untracked)
+		__real_tdp_nx_unlinked(kvm, sp);
 }
 
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)

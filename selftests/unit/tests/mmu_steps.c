@@ -168,6 +168,60 @@ TEST(mmu_step_slot, "mmu: a memslot that goes takes its pages at once, if the re
 	end();
 }
 
+/* The guest executes at the begin of so many regions, which the host has as huge pages. */
+static void execute(int regions)
+{
+	nx_huge_pages = 1;
+	for (int i = 0; i < regions; i++)
+		EXPECT(guest_access(g, HOST_GFN + i * HOST_REGION, false, true));
+	EXPECT_EQ(mapped(PG_LEVEL_4K), regions);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, regions);
+}
+
+TEST(mmu_step_nx, "mmu: a turn of NX recovery takes its part of the tables, the oldest first")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	execute(3);
+	unit_nx_ratio = 0;
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 3);
+	unit_nx_ratio = 2;
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 1);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 1);
+	EXPECT_EQ(faults(HOST_GFN, 1024, true), 2);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 2);
+	EXPECT_EQ(faults(HOST_GFN + 2 * HOST_REGION, 1, false), 0);
+	end();
+}
+
+TEST(mmu_step_nx_logged, "mmu: NX recovery leaves small pages alone while they are logged")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	execute(1);
+	unit_mmu_log_writes(kvm, true, false);
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 1);
+	unit_mmu_log_writes(kvm, false, false);
+	EXPECT_EQ(faults(HOST_GFN, 512, true), 1);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+	end();
+}
+
+TEST(mmu_step_nx_slot_gone, "mmu: NX recovery of what a memslot that went alone has left")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	execute(2);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	atomic_set(&kvm->nr_memslots_dirty_logging, 1);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 2);
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 0);
+	end();
+}
+
 TEST(mmu_step_age, "mmu: an access is told once, and a write is not forgotten with it")
 {
 	for (int format = 0; format < UNIT_FORMATS; format++) {

@@ -63,6 +63,7 @@ PLANTED(p_rcu_early, "mmu: tables that are freed before the grace period",
 	"Sanitizer|unit: table: ")
 {
 	unit_mutants.rcu_early = true;
+	unit_mutants.readers_stall = true;
 	everything();
 }
 

@@ -8,6 +8,7 @@
 #include "mmutrace.h"
 #include "dirty.h"
 #include "invalidate.h"
+#include "nx.h"
 #include "sptes.h"
 #include "tables.h"
 #include "tdp_mmu.h"
@@ -84,13 +85,12 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 static bool tdp_fault_link(struct tdp_pass *p, struct kvm_page_fault *fault,
 			   u64 *sptep, u64 *spte, struct kvm_mmu_page *sp)
 {
-	struct kvm *kvm = p->kvm;
 	int level = sptep_to_sp(sptep)->role.level;
 	bool linked;
 
 	tdp_table_init_child(sp, sptep);
 
-	/* Before the table is linked: see tdp_table_unlinked(). */
+	/* Before the table is linked: see tdp_nx_unlinked(). */
 	sp->nx_huge_page_disallowed = fault->huge_page_disallowed;
 
 	if (is_shadow_present_pte(*spte))
@@ -100,13 +100,8 @@ static bool tdp_fault_link(struct tdp_pass *p, struct kvm_page_fault *fault,
 	if (!linked)
 		return false;
 
-	/* Unless it is unlinked again by now. */
-	if (fault->huge_page_disallowed && fault->req_level >= level) {
-		spin_lock(&kvm->arch.tdp_mmu_pages_lock);
-		if (sp->nx_huge_page_disallowed)
-			track_possible_nx_huge_page(kvm, sp);
-		spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
-	}
+	if (fault->huge_page_disallowed && fault->req_level >= level)
+		tdp_nx_linked(p->kvm, sp);
 
 	return true;
 }

@@ -16,6 +16,7 @@
 
 #include "mmu.h"
 #include "invalidate.h"
+#include "nx.h"
 #include "pass.h"
 #include "roots.h"
 #include "state.h"
@@ -40,6 +41,7 @@ void kvm_mmu_init_tdp_mmu(struct kvm *kvm)
 	list_add(&vm->anchor, &kvm->arch.tdp_mmu_roots);
 	spin_lock_init(&kvm->arch.tdp_mmu_pages_lock);
 	tdp_inflight_init(kvm);
+	tdp_nx_init(kvm);
 }
 
 /**

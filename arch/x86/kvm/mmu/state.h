@@ -98,6 +98,24 @@ struct tdp_log {
 };
 
 /**
+ * struct tdp_nx - tables that would be huge pages if the guest did not execute them
+ * @tables: they, by &kvm_mmu_page.possible_nx_huge_page_link, the oldest first
+ * @nr: how many
+ * @base: what the base has the task do that recovers them
+ * @ratio: one in so many goes at each of its turns; mmu.c's module parameter
+ *
+ * @tables and @nr are protected by kvm->arch.tdp_mmu_pages_lock, and so is our part of
+ * kvm->stat.nx_lpage_splits, which the shadow MMU changes with mmu_lock held for write.
+ * The others are set before the task starts.
+ */
+struct tdp_nx {
+	struct list_head tables;
+	unsigned long nr;
+	bool (*base)(void *data);
+	const unsigned int *ratio;
+};
+
+/**
  * struct tdp_vm - the TDP MMU's state for one VM
  * @anchor: sole entry of kvm->arch.tdp_mmu_roots, which is how this is found
  * @roots: the trees, by their link. Read under RCU or mmu_lock, changed under
@@ -107,6 +125,7 @@ struct tdp_log {
  * @ops: those with ours in place of some
  * @inflight: see &struct tdp_inflight
  * @log: see &struct tdp_log
+ * @nx: see &struct tdp_nx
  *
  * Made and freed with the VM.
  */
@@ -118,6 +137,7 @@ struct tdp_vm {
 	struct mmu_notifier_ops ops;
 	struct tdp_inflight inflight;
 	struct tdp_log log;
+	struct tdp_nx nx;
 };
 
 static inline struct tdp_vm *tdp_vm(struct kvm *kvm)

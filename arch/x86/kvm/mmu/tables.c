@@ -17,6 +17,7 @@
 
 #include "mmu.h"
 #include "mmutrace.h"
+#include "nx.h"
 #include "spte.h"
 #include "tables.h"
 
@@ -173,14 +174,7 @@ void tdp_table_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp,
 {
 	tdp_table_not_linked(kvm, sp);
 
-	/* Set before the table was linked: who unlinked it sees it. */
-	if (sp->nx_huge_page_disallowed) {
-		spin_lock(&kvm->arch.tdp_mmu_pages_lock);
-		sp->nx_huge_page_disallowed = false;
-		untrack_possible_nx_huge_page(kvm, sp);
-		spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
-	}
-
+	tdp_nx_unlinked(kvm, sp);
 	tdp_tables_add(dead, sp);
 }
 

@@ -9,6 +9,7 @@
 #define __KVM_X86_MMU_TDP_MMU_H
 
 #include <linux/kvm_host.h>
+#include <linux/sched/vhost_task.h>
 
 #include "spte.h"
 
@@ -30,7 +31,6 @@ int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 bool kvm_tdp_mmu_zap_leafs(struct kvm *kvm, gfn_t start, gfn_t end, bool flush);
 bool kvm_tdp_mmu_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range,
 				 bool flush);
-bool kvm_tdp_mmu_zap_sp(struct kvm *kvm, struct kvm_mmu_page *sp);
 void kvm_tdp_mmu_zap_all(struct kvm *kvm);
 
 /* dirty.c: writes are watched */
@@ -58,6 +58,12 @@ void kvm_tdp_mmu_try_split_huge_pages(struct kvm *kvm,
 				      bool shared);
 void kvm_tdp_mmu_zap_collapsible_sptes(struct kvm *kvm,
 				       const struct kvm_memory_slot *slot);
+
+/* nx.c: tables that only the mitigation keeps from being huge pages */
+struct vhost_task *kvm_tdp_mmu_nx_task_create(bool (*fn)(void *data),
+					      void (*kill)(void *data), void *data,
+					      const char *name,
+					      const unsigned int *ratio);
 
 /* walk.c: a vCPU looks at its own tables, without any lock */
 int kvm_tdp_mmu_get_walk(struct kvm_vcpu *vcpu, u64 addr, u64 *sptes,
@@ -110,6 +116,17 @@ static inline int tdp_do_page_fault_once(struct kvm_vcpu *vcpu, gpa_t gpa,
 
 int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 			      bool prefetch, int *emulation_type, u8 *level);
+
+/* The base's turn at recovering NX huge pages finds no table of ours on its list. */
+static inline bool kvm_tdp_mmu_zap_sp(struct kvm *kvm, struct kvm_mmu_page *sp)
+{
+	KVM_BUG_ON(1, kvm);
+
+	return false;
+}
+
+#define vhost_task_create(fn, kill, data, name)					\
+	kvm_tdp_mmu_nx_task_create(fn, kill, data, name, &nx_huge_pages_recovery_ratio)
 
 #define mmu_invalidate_retry_gfn	tdp_retry_gfn
 #define mmu_invalidate_retry_gfn_unsafe	tdp_retry_gfn_unsafe

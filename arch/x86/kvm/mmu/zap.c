@@ -191,45 +191,6 @@ bool kvm_tdp_mmu_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range,
 }
 
 /**
- * kvm_tdp_mmu_zap_sp - drop a table, so that a huge page can take its place
- * @kvm: the VM
- * @sp: the table
- *
- * Context: mmu_lock held for write; RCU read section, which the caller leaves only
- *	after a TLB flush if the answer is true.
- * Return: whether there was anything to drop.
- */
-bool kvm_tdp_mmu_zap_sp(struct kvm *kvm, struct kvm_mmu_page *sp)
-{
-	struct tdp_pass p;
-	bool zapped;
-	u64 *sptep;
-	u64 spte;
-
-	sptep = (__force u64 *)sp->ptep;
-	if (!sptep)
-		return false;
-
-	/*
-	 * The pass's tables go to RCU at its end, without a flush. That is the
-	 * caller's, within the RCU read section that the pass is nested in.
-	 */
-	tdp_pass_begin(&p, kvm, TDP_EXCLUSIVE);
-
-	spte = READ_ONCE(*sptep);
-	do {
-		zapped = false;
-		if (!tdp_spte_is_table(spte) || spte_to_child_sp(spte) != sp)
-			break;
-		zapped = tdp_spte_try_set(&p, sptep, &spte, SHADOW_NONPRESENT_VALUE);
-	} while (!zapped);
-
-	tdp_pass_end(&p);
-
-	return zapped;
-}
-
-/**
  * kvm_tdp_mmu_zap_all - drop every mapping
  * @kvm: the VM, whose address space goes
  *

@@ -43,6 +43,7 @@ struct kvm_arch {
 	struct list_head tdp_mmu_roots;
 	atomic64_t tdp_mmu_pages;
 	struct list_head possible_nx_huge_pages;
+	u64 nx_huge_page_last;
 	u64 shadow_mmio_value;
 	bool disable_nx_huge_pages;
 	bool shadow_root_allocated;

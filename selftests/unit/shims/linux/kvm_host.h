@@ -86,6 +86,7 @@ struct kvm {
 	struct dentry *debugfs_dentry;
 	bool vm_bugged;
 	u64 manual_dirty_log_protect;
+	atomic_t nr_memslots_dirty_logging;
 	int nr_vcpus;			/* read with acquire */
 	struct kvm_vcpu *vcpus[UNIT_VCPUS];
 	struct kvm_arch arch;
@@ -182,6 +183,7 @@ static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
 }
 #define __kvm_memslots(kvm, as_id)	kvm_memslots(kvm)
 #define kvm_arch_nr_memslot_as_ids(kvm)	1
+#define kvm_memslots_for_spte_role(kvm, role)	kvm_memslots(kvm)
 #define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
 #define kvm_vcpu_gfn_to_memslot(vcpu, gfn) \
 	__gfn_to_memslot(kvm_memslots((vcpu)->kvm), gfn)
