@@ -359,6 +359,8 @@ void host_begin(struct mm_struct *the_mm)
 
 void host_end(void)
 {
+	for (unsigned long r = 0; r < HOST_REGIONS; r++)
+		set_huge(r, false);
 	for (unsigned long i = 0; i < HOST_PAGES; i++) {
 		page_goes(i);
 		if (refs[0][i].refs || refs[1][i].refs)
