@@ -153,7 +153,11 @@ static void tdp_fault_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		return;
 
 	if (!slot || slot->flags & KVM_MEM_READONLY ||
-	    kvm_slot_dirty_track_enabled(slot) || kvm_slot_can_be_private(slot))
+	    kvm_slot_dirty_track_enabled(slot))
+		return;
+
+	/* A neighbour may be private, in memslots too that have only what is shared. */
+	if (kvm_arch_has_private_mem(p->kvm))
 		return;
 
 	if (!kvm_ad_enabled() ||

@@ -49,6 +49,7 @@ struct kvm_arch {
 	bool shadow_root_allocated;
 	u64 disabled_quirks;
 	u8 vm_type;
+	bool has_private_mem;
 };
 
 struct kvm_vcpu_arch {

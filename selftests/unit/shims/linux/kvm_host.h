@@ -119,6 +119,9 @@ struct kvm_gfn_range {
 	gfn_t start, end;
 	bool may_block;
 	int attr_filter;
+	union {
+		unsigned long attributes;
+	} arg;
 };
 
 struct kvm_xen_evtchn {
@@ -187,8 +190,7 @@ static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
 #define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
 #define kvm_vcpu_gfn_to_memslot(vcpu, gfn) \
 	__gfn_to_memslot(kvm_memslots((vcpu)->kvm), gfn)
-#define kvm_slot_can_be_private(slot)	false
-#define kvm_arch_has_private_mem(kvm)	false
+#define kvm_arch_has_private_mem(kvm)	((kvm)->arch.has_private_mem)
 #define kvm_arch_guest_memory_reclaimed(kvm)	((void)0)
 #define kvm_prepare_memory_fault_exit(...)	((void)0)
 #define rcuwait_wake_up(w)			((void)0)
@@ -213,6 +215,8 @@ void kvm_mmu_invalidate_begin(struct kvm *kvm);
 void kvm_mmu_invalidate_range_add(struct kvm *kvm, gfn_t start, gfn_t end);
 void kvm_mmu_invalidate_end(struct kvm *kvm);
 bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range);
+bool kvm_arch_pre_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range);
+bool kvm_arch_post_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range);
 #define kvm_request_pending(vcpu)	READ_ONCE((vcpu)->requests)
 
 /* The base's rules of when a fault is stale. */
