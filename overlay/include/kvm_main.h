@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Stands before kvm_main.c: what "kvm_mm.h" says of mmu_lock there, but for two
+ * Stands before kvm_main.c: what "kvm_mm.h" says of mmu_lock there, but for three
  * functions. The base holds it for write while GET and CLEAR_DIRTY_LOG go through a
  * memslot's log. The log itself needs no lock, and what follows from it for the page
- * tables takes mmu_lock where it needs it (arch/x86/kvm/mmu/dirty.c).
+ * tables takes mmu_lock where it needs it (arch/x86/kvm/mmu/dirty.c). The third,
+ * kvm_handle_gfn_range(), is called when memory attributes change, and zaps what they
+ * concern; here that begins where it drops mmu_lock (arch/x86/kvm/mmu/attributes.c).
  */
 #ifndef __KVM_XEN_KVM_MAIN_H__
 #define __KVM_XEN_KVM_MAIN_H__
@@ -14,6 +16,7 @@
 #include <kvm_mm.h>
 
 void kvm_tdp_mmu_log_end(struct kvm *kvm);
+void kvm_tdp_mmu_attributes_unlock(struct kvm *kvm);
 
 /* @func: __func__ of the caller, so that the compiler knows. */
 static __always_inline bool kvm_main_reads_log(const char *func)
@@ -30,10 +33,12 @@ static __always_inline void kvm_main_mmu_lock(struct kvm *kvm, const char *func)
 
 static __always_inline void kvm_main_mmu_unlock(struct kvm *kvm, const char *func)
 {
-	if (!kvm_main_reads_log(func))
-		write_unlock(&kvm->mmu_lock);
-	else
+	if (kvm_main_reads_log(func))
 		kvm_tdp_mmu_log_end(kvm);
+	else if (!strcmp(func, "kvm_handle_gfn_range"))
+		kvm_tdp_mmu_attributes_unlock(kvm);
+	else
+		write_unlock(&kvm->mmu_lock);
 }
 
 #undef KVM_MMU_LOCK

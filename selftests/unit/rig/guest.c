@@ -233,6 +233,9 @@ static void use(struct guest *g, gfn_t gfn, struct guest_tlb *t, bool write,
 	if (__atomic_load_n(&p->owner, __ATOMIC_RELAXED) != gfn + 1)
 		unit_fail("use", "gfn %#llx: the guest has pfn %#llx by a translation that it %s, after the page has gone",
 			  (unsigned long long)gfn, (unsigned long long)pfn, how);
+	if (unit_mmu_attr_open(gfn))
+		unit_fail("attr", "gfn %#llx is used while its attribute changes, by a translation that the guest %s",
+			  (unsigned long long)gfn, how);
 	if (!write) {
 		(void)*(volatile u64 *)&p->word[g->nr];
 		return;

@@ -110,6 +110,8 @@ struct unit_mutants {
 	bool flush_lost;		/* now and then TLBs are not flushed */
 	bool spte_stored;		/* entries are stored, not exchanged */
 	bool stats_dropped;		/* mappings that go are not counted now and then */
+	bool lpage_allowed;		/* pages stay huge while attributes change */
+	bool zap_nothing;		/* now and then a range is not zapped */
 	bool nx_untracked;		/* a table goes, and stays on its list */
 	bool table_uncounted;		/* a table comes, and is not counted */
 	bool unsettled_unseen;		/* who finds nothing does not wait */

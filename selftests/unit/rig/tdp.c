@@ -12,6 +12,7 @@
 #include "x86.h"
 #include "mmu_internal.h"
 #include "spte.h"
+#include "attributes.h"
 #include "tdp_mmu.h"
 #include "rig/guest.h"
 #include "rig/kvm.h"
@@ -112,11 +113,28 @@ void kvm_flush_remote_tlbs_range(struct kvm *kvm, gfn_t gfn, u64 nr_pages)
 
 /* How large a page may be. */
 
+static bool attr[HOST_PAGES], attr_open[HOST_PAGES];	/* atomic */
+/* mmu_lock: huge pages that must not be, and those of both kinds. */
+static int lpage_disallowed[HOST_REGIONS + 1];
+static bool lpage_mixed[HOST_REGIONS + 1];
+
+static bool attr_of(gfn_t gfn)
+{
+	return __atomic_load_n(&attr[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+}
+
+bool unit_mmu_attr_open(gfn_t gfn)
+{
+	return __atomic_load_n(&attr_open[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+}
+
 static int max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
 	unsigned long first = (gfn - HOST_GFN) & -HOST_REGION;
 
 	if (host_level(gfn) == PG_LEVEL_4K || first + HOST_REGION > slot->npages)
+		return PG_LEVEL_4K;
+	if (lpage_disallowed[first / HOST_REGION] || lpage_mixed[first / HOST_REGION])
 		return PG_LEVEL_4K;
 	for (unsigned long i = first; i < first + HOST_REGION; i++)
 		if (__atomic_load_n(&track_wanted[i], __ATOMIC_RELAXED))
@@ -151,6 +169,10 @@ void kvm_mmu_hugepage_adjust(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault
 		return;
 	fault->goal_level = fault->req_level;
 	below = KVM_PAGES_PER_HPAGE(fault->goal_level) - 1;
+	for (gfn_t gfn = fault->gfn & ~below; gfn <= (fault->gfn | below); gfn++)
+		if (attr_of(gfn) != fault->is_private)
+			unit_fail("attr", "gfn %#llx is in a huge page of mixed attributes",
+				  (unsigned long long)gfn);
 	if ((fault->gfn & below) != (fault->pfn & below))
 		unit_fail("use", "gfn %#llx: pfn %#llx is not in a huge page any more",
 			  (unsigned long long)fault->gfn,
@@ -475,6 +497,9 @@ int kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	} else {
 		if (mmu_invalidate_retry_gfn_unsafe(kvm, fault->mmu_seq, fault->gfn))
 			return RET_PF_RETRY;
+		/* Resolved by an attribute that it has now, or not at all. */
+		if (attr_of(fault->gfn) != fault->is_private)
+			return RET_PF_RETRY;
 		fault->pfn = host_gup(fault->gfn, fault->write,
 				      &fault->map_writable);
 		if (unit_now_and_then(8))
@@ -487,17 +512,24 @@ int kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	root = root_to_sp(vcpu->arch.mmu->root.hpa);
 	if (!root->role.invalid &&
 	    !(fault->slot &&
-	      mmu_invalidate_retry_gfn(kvm, fault->mmu_seq, fault->gfn)))
+	      mmu_invalidate_retry_gfn(kvm, fault->mmu_seq, fault->gfn))) {
+		if (fault->slot && attr_of(fault->gfn) != fault->is_private)
+			unit_fail("attr", "gfn %#llx is mapped by an attribute that it has not",
+				  (unsigned long long)fault->gfn);
 		r = kvm_tdp_mmu_map(vcpu, fault);
+	}
 	read_unlock(&kvm->mmu_lock);
 	return r;
 }
 
 int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err)
 {
+	gfn_t gfn = gpa >> PAGE_SHIFT;
 	int emulation = 0;
 	u8 level;
 
+	if (gfn >= HOST_GFN && gfn < HOST_GFN + HOST_PAGES && attr_of(gfn))
+		err |= PFERR_PRIVATE_ACCESS;
 	return kvm_mmu_do_page_fault(vcpu, gpa, err, false, &emulation, &level);
 }
 
@@ -558,6 +590,98 @@ bool unit_mmu_recover_nx(struct kvm *kvm)
 
 	EXPECT(nx_work(kvm));
 	return nr;
+}
+
+/* Memory attributes, as kvm_main.c and mmu.c have them. */
+
+static int *lpage_count(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	static int other;
+
+	return slot->id ? &other : &lpage_disallowed[(gfn - HOST_GFN) / HOST_REGION];
+}
+
+void kvm_mmu_gfn_disallow_lpage(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	if (!unit_mutants.lpage_allowed)
+		++*lpage_count(slot, gfn);
+}
+
+void kvm_mmu_gfn_allow_lpage(const struct kvm_memory_slot *slot, gfn_t gfn)
+{
+	if (!unit_mutants.lpage_allowed)
+		--*lpage_count(slot, gfn);
+}
+
+bool kvm_arch_pre_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	kvm_mmu_invalidate_range_add(kvm, range->start & -HOST_REGION,
+				     (range->end + HOST_REGION - 1) & -HOST_REGION);
+	return kvm_unmap_gfn_range(kvm, range);
+}
+
+bool kvm_arch_post_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range)
+{
+	lockdep_assert_held_write(&kvm->mmu_lock);
+	for (unsigned long r = 0; !range->slot->id && r < HOST_REGIONS; r++) {
+		lpage_mixed[r] = false;
+		for (unsigned long i = 1; i < HOST_REGION; i++)
+			lpage_mixed[r] |= attr[r * HOST_REGION + i] !=
+					  attr[r * HOST_REGION];
+	}
+	return false;
+}
+
+static void attrs_section(struct kvm *kvm, gfn_t start, gfn_t end, bool before)
+{
+	struct kvm_memslots *slots = kvm_memslots(kvm);
+	struct kvm_gfn_range range = { .may_block = true };
+	bool ret = false;
+
+	write_lock(&kvm->mmu_lock);
+	if (before)
+		kvm_mmu_invalidate_begin(kvm);
+	else
+		kvm_mmu_invalidate_end(kvm);
+	for (int i = 0; i < slots->used; i++) {
+		range.slot = &slots->slots[i];
+		range.start = max(start, range.slot->base_gfn);
+		range.end = min(end, range.slot->base_gfn + range.slot->npages);
+		if (range.start >= range.end)
+			continue;
+		if (before) {
+			kvm_mmu_invalidate_range_add(kvm, range.start, range.end);
+			ret |= kvm_tdp_mmu_pre_set_attributes(kvm, &range);
+		} else {
+			kvm_tdp_mmu_post_set_attributes(kvm, &range);
+		}
+	}
+	if (ret)
+		kvm_flush_remote_tlbs(kvm);
+	kvm_tdp_mmu_attributes_unlock(kvm);
+}
+
+void unit_mmu_set_attrs(struct kvm *kvm, gfn_t start, gfn_t end, bool private,
+			void (*between)(void))
+{
+	gfn_t last = min(end, HOST_GFN + HOST_PAGES);
+
+	mutex_lock(&kvm->slots_lock);
+	attrs_section(kvm, start, end, true);
+	/* Nobody is there from here on, until the second section. */
+	for (gfn_t gfn = start; gfn < last; gfn++)
+		__atomic_store_n(&attr_open[gfn - HOST_GFN], true, __ATOMIC_RELEASE);
+	if (between)
+		between();
+	for (gfn_t gfn = start; gfn < last; gfn++)
+		__atomic_store_n(&attr[gfn - HOST_GFN], private, __ATOMIC_RELEASE);
+	if (unit_now_and_then(4))
+		sched_yield();
+	for (gfn_t gfn = start; gfn < last; gfn++)
+		__atomic_store_n(&attr_open[gfn - HOST_GFN], false, __ATOMIC_RELEASE);
+	attrs_section(kvm, start, end, false);
+	mutex_unlock(&kvm->slots_lock);
 }
 
 void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear)

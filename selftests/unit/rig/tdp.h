@@ -55,6 +55,10 @@ void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end);
 void unit_mmu_track(struct kvm *kvm, gfn_t gfn);
 void unit_mmu_untrack(struct kvm *kvm, gfn_t gfn);
 bool unit_mmu_tracked(gfn_t gfn);
+/* All of a range becomes private, or shared; @between is called while nobody is there. */
+void unit_mmu_set_attrs(struct kvm *kvm, gfn_t start, gfn_t end, bool private,
+			void (*between)(void));
+bool unit_mmu_attr_open(gfn_t gfn);
 /* A guest has written. */
 void unit_mmu_written(gfn_t gfn);
 

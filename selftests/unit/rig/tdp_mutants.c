@@ -11,11 +11,14 @@
 #include "pass.h"
 #include "tables.h"
 #include "walk.h"
+#include "zap.h"
 #include "tdp_mmu.h"
 
 void __real_tdp_pass_open(struct tdp_pass *p);
 void __real_tdp_walk_next(struct tdp_walk *w);
 void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __real_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+			 gfn_t end, bool may_block);
 void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
@@ -24,6 +27,8 @@ bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
 void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
+void __wrap_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+			 gfn_t end, bool may_block);
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
@@ -46,6 +51,13 @@ void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	if (!unit_mutants.table_uncounted || !unit_now_and_then(4))
 		__real_tdp_table_linked(kvm, sp);
+}
+
+void __wrap_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+			 gfn_t end, bool may_block)
+{
+	if (!unit_mutants.zap_nothing || !unit_now_and_then(4))
+		__real_tdp_zap_gfns(kvm, as_id, only_valid, start, end, may_block);
 }
 
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp)

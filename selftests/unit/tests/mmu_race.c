@@ -201,6 +201,19 @@ static void recoverer(void *arg)
 	}
 }
 
+static void converter(void *arg)
+{
+	uint64_t rnd = my_seed();
+	gfn_t start, end;
+
+	while (!stopped()) {
+		hot_range(&rnd, &start, &end);
+		unit_mmu_set_attrs(kvm, start, end, unit_rand(&rnd) % 2, NULL);
+		jitter(&rnd);
+		add(&total.conversions, 1);
+	}
+}
+
 static void splitter(void *arg)
 {
 	uint64_t rnd = my_seed();
@@ -233,6 +246,7 @@ void mmu_race_run(const struct mmu_race *race)
 	host_begin(mm);
 	nx_huge_pages = setup.nx;
 	kvm = unit_mmu_vm_create(mm, setup.format);
+	kvm->arch.has_private_mem = setup.converters;
 	for (i = 0; i < setup.guests; i++)
 		guests[i] = guest_create(kvm);
 	for (i = 0; i < setup.guests; i++)
@@ -247,6 +261,7 @@ void mmu_race_run(const struct mmu_race *race)
 	start_all(t, &n, setup.trackers, "tracker", tracker);
 	start_all(t, &n, setup.recoverers, "recoverer", recoverer);
 	start_all(t, &n, setup.splitters, "splitter", splitter);
+	start_all(t, &n, setup.converters, "converter", converter);
 	sleep_ms(setup.ms);
 	stop_all();
 	while (n--)
@@ -264,11 +279,11 @@ void mmu_race_run(const struct mmu_race *race)
 	host_end();
 	unit_mm_destroy(mm);
 	current->mm = NULL;
-	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu\n",
+	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu conversions %lu\n",
 		 total.accesses, total.faults, total.flushes, total.emulated,
 		 total.unmaps, total.cleans, total.gfn_zaps, total.root_zaps,
 		 total.ages, total.logs, total.tracks, total.recoveries,
-		 total.splits);
+		 total.splits, total.conversions);
 }
 
 /* See race_until(). */
@@ -367,6 +382,15 @@ TEST_FORMATS(mmu_nx, "tables of executable pages are recovered")
 					   .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21,
 						  .recoveries = 1 });
+}
+
+TEST_FORMATS(mmu_attrs, "attributes change, and nobody is there by the old ones")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
+					   .unmappers = 1, .gfn_zappers = 1,
+					   .converters = 2, .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21,
+						  .conversions = 2 });
 }
 
 TEST_FORMATS(mmu_all, "everything at once")

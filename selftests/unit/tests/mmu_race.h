@@ -14,7 +14,7 @@ struct mmu_race {
 	enum unit_format format;
 	/* How many of each. */
 	int guests, unmappers, cleaners, gfn_zappers, root_zappers, agers;
-	int loggers, trackers, recoverers, splitters;
+	int loggers, trackers, recoverers, splitters, converters;
 	bool nx;			/* no huge page is executable */
 	bool narrow;			/* all want the same few pages */
 	bool storm;			/* more unmaps in flight than are listed */
@@ -24,11 +24,14 @@ struct mmu_race {
 struct mmu_race_result {
 	unsigned long accesses, faults, flushes, emulated;
 	unsigned long unmaps, cleans, gfn_zaps, root_zaps, ages, logs, tracks;
-	unsigned long recoveries, splits;
+	unsigned long recoveries, splits, conversions;
 };
 
 /* A log is read between a fault that has logged a page and what it maps. */
 void mmu_log_in_between(void);
+
+/* Part of a huge page becomes private, and a guest is in the other part. */
+void mmu_attrs_beside(void);
 
 void mmu_race_run(const struct mmu_race *race);
 

@@ -10,6 +10,8 @@
 #include "mmu_internal.h"
 #include "tables.h"
 
+bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+
 #define GFN	(HOST_GFN + HOST_REGION)
 
 static struct mm_struct *mm;
@@ -235,6 +237,61 @@ TEST(mmu_step_age, "mmu: an access is told once, and a write is not forgotten wi
 		EXPECT(host_young(GFN, false, false));
 		end();
 	}
+}
+
+static unsigned long seq_before;
+
+/* Half of a huge page is about to become private; the other half goes on, small. */
+static void around_half(void)
+{
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+	EXPECT_EQ(faults(GFN + 300, 1, true), 1);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 1);
+	/* One for the access that is turned away: in the range, and not beside it. */
+	EXPECT(kvm_tdp_mmu_retry_gfn(kvm, kvm->mmu_invalidate_seq, GFN + 255));
+	EXPECT(!kvm_tdp_mmu_retry_gfn(kvm, kvm->mmu_invalidate_seq, GFN + 256));
+	seq_before = kvm->mmu_invalidate_seq;
+}
+
+void mmu_attrs_beside(void)
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	kvm->arch.has_private_mem = true;
+	/* A range of two memslots, with a hole between them. */
+	unit_slot_set(kvm, 1, HOST_GFN + 4 * HOST_REGION, 8,
+		      HOST_HVA + 64 * HOST_PAGES * PAGE_SIZE, 0);
+	EXPECT_EQ(faults(HOST_GFN, 512, true), 1);
+	EXPECT_EQ(faults(GFN, 512, true), 1);
+	unit_mmu_set_attrs(kvm, GFN, GFN + 256, true, around_half);
+	EXPECT_EQ(kvm->mmu_invalidate_seq, seq_before + 1);
+	EXPECT(kvm_tdp_mmu_retry_gfn(kvm, seq_before, GFN + 255));
+	EXPECT(!kvm_tdp_mmu_retry_gfn(kvm, seq_before, GFN + 256));
+	EXPECT(!kvm_tdp_mmu_retry_gfn(kvm, seq_before, GFN - 1));
+	EXPECT_EQ(faults(GFN, 256, true), 256);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+
+	seq_before = kvm->mmu_invalidate_seq;
+	unit_mmu_set_attrs(kvm, GFN, HOST_GFN + 5 * HOST_REGION, false, NULL);
+	EXPECT_EQ(kvm->mmu_invalidate_seq, seq_before + 2);
+	EXPECT(!kvm_tdp_mmu_retry_gfn(kvm, seq_before, GFN - 1));
+	EXPECT(kvm_tdp_mmu_retry_gfn(kvm, seq_before, GFN));
+	EXPECT(kvm_tdp_mmu_retry_gfn(kvm, seq_before, HOST_GFN + 4 * HOST_REGION + 7));
+	EXPECT(!kvm_tdp_mmu_retry_gfn(kvm, seq_before, HOST_GFN + 4 * HOST_REGION + 8));
+	EXPECT_EQ(faults(GFN, 512, true), 1);
+	EXPECT_EQ(faults(HOST_GFN, 512, true), 0);
+
+	/* With shadow pages it is the base's way, which is told apart by nobody. */
+	kvm->arch.shadow_root_allocated = true;
+	unit_mmu_set_attrs(kvm, GFN, GFN + 1, true, NULL);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
+	kvm->arch.shadow_root_allocated = false;
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	end();
+}
+
+TEST(mmu_step_attrs, "mmu: what becomes private goes, and what is beside it goes on")
+{
+	mmu_attrs_beside();
 }
 
 static int log_wanted, log_read;

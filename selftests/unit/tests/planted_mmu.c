@@ -87,6 +87,26 @@ PLANTED(p_table_uncounted, "mmu: tables that come and are not counted",
 	counts();
 }
 
+static void conversions(void)
+{
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .converters = 2,
+					 .ms = PLANTED_MS });
+}
+
+PLANTED(p_attrs_unzapped, "mmu: attributes that change, and what was mapped stays",
+	"while its attribute changes|after the page has gone|KVM_BUG_ON")
+{
+	unit_mutants.zap_nothing = true;
+	conversions();
+}
+
+PLANTED(p_attrs_huge, "mmu: pages that stay huge while attributes change in them",
+	"expected: mapped|while its attribute changes")
+{
+	unit_mutants.lpage_allowed = true;
+	mmu_attrs_beside();
+}
+
 PLANTED(p_nx_untracked, "mmu: tables that go and stay on the list of those to recover",
 	"are still to be recovered|Sanitizer|unit: WARN: |unit: table: ")
 {

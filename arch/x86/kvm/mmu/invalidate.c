@@ -50,33 +50,60 @@ void tdp_inflight_init(struct kvm *kvm)
 	raw_spin_lock_init(&tdp_vm(kvm)->inflight.lock);
 }
 
-/* Take @f->range[i] from the list; the last one gets its place. */
-static void tdp_inflight_note_end(struct kvm *kvm, struct tdp_inflight *f,
-				  unsigned int i)
+/*
+ * Take the ranges of an event from the list. Each has a number of its own, the first one
+ * that which kvm->mmu_invalidate_seq has already if @counted. False if there are none.
+ */
+static bool tdp_inflight_take(struct kvm *kvm, const struct tdp_event *event,
+			      bool counted)
 {
-	unsigned long seq = kvm->mmu_invalidate_seq + 1;
-	struct tdp_ended *e = &f->ended[seq % TDP_ENDED_MAX];
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+	unsigned long seq = kvm->mmu_invalidate_seq;
+	struct tdp_ended *e;
+	unsigned long id = 0;
+	unsigned int i;
 
-	e->seq = seq;
-	e->start = f->range[i].start;
-	e->end = f->range[i].end;
+	lockdep_assert_held(&f->lock);
+
+	for (i = 0; i < f->nr && !id; i++)
+		if (!memcmp(&f->range[i].event, event, sizeof(*event)))
+			id = f->range[i].id;
+	if (!id)
+		return false;
+
+	seq -= counted;
+	for (i = f->nr; i-- > 0; ) {
+		if (f->range[i].id != id)
+			continue;
+		e = &f->ended[++seq % TDP_ENDED_MAX];
+		e->seq = seq;
+		e->start = f->range[i].start;
+		e->end = f->range[i].end;
+		/* The last one gets its place. */
+		f->range[i] = f->range[--f->nr];
+	}
 	WRITE_ONCE(kvm->mmu_invalidate_seq, seq);
+	f->nr_events--;
 
-	f->range[i] = f->range[--f->nr];
+	return true;
 }
 
-/*
- * Three steps, with mmu_lock held for write all the time: an event, its ranges, and
- * whether they all had room. Those who ask without mmu_lock may see it half done.
+/**
+ * tdp_inflight_join - list the ranges of an invalidation that the base has begun
+ * @kvm: the VM
+ *
+ * Three steps, in one section of mmu_lock: this, each range, and whether all had room.
+ * Those who ask without mmu_lock may see it half done.
+ *
+ * Context: mmu_lock held for write.
+ * Return: what tdp_inflight_commit() is to be given.
  */
-static unsigned int tdp_inflight_begin(struct kvm *kvm)
+unsigned int tdp_inflight_join(struct kvm *kvm)
 {
 	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
 	unsigned int nr;
 
 	lockdep_assert_held_write(&kvm->mmu_lock);
-
-	kvm_mmu_invalidate_begin(kvm);
 
 	raw_spin_lock(&f->lock);
 	f->last_id++;
@@ -86,8 +113,25 @@ static unsigned int tdp_inflight_begin(struct kvm *kvm)
 	return nr;
 }
 
-static bool tdp_inflight_add(struct kvm *kvm, const struct tdp_event *event,
-			     gfn_t start, gfn_t end)
+static unsigned int tdp_inflight_begin(struct kvm *kvm)
+{
+	kvm_mmu_invalidate_begin(kvm);
+
+	return tdp_inflight_join(kvm);
+}
+
+/**
+ * tdp_inflight_add - list a range
+ * @kvm: the VM
+ * @event: its event
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * Context: mmu_lock held for write.
+ * Return: whether there was room.
+ */
+bool tdp_inflight_add(struct kvm *kvm, const struct tdp_event *event, gfn_t start,
+		      gfn_t end)
 {
 	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
 	struct tdp_range *r;
@@ -109,8 +153,15 @@ static bool tdp_inflight_add(struct kvm *kvm, const struct tdp_event *event,
 	return fits;
 }
 
-/* @nr: what tdp_inflight_begin() returned. */
-static void tdp_inflight_commit(struct kvm *kvm, unsigned int nr, bool fits)
+/**
+ * tdp_inflight_commit - all ranges of an event are listed, or they shall not be
+ * @kvm: the VM
+ * @nr: what tdp_inflight_join() returned
+ * @fits: each had room; else the event is known by the base's hull only
+ *
+ * Context: mmu_lock held for write.
+ */
+void tdp_inflight_commit(struct kvm *kvm, unsigned int nr, bool fits)
 {
 	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
 
@@ -126,36 +177,46 @@ static void tdp_inflight_commit(struct kvm *kvm, unsigned int nr, bool fits)
 static bool tdp_inflight_end(struct kvm *kvm, const struct tdp_event *event)
 {
 	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
-	unsigned long id = 0;
-	unsigned int i;
+	bool listed;
 
 	/* Keeps away the base, which has the lock for write. */
 	read_lock(&kvm->mmu_lock);
 	raw_spin_lock(&f->lock);
 
-	for (i = 0; i < f->nr && !id; i++)
-		if (!memcmp(&f->range[i].event, event, sizeof(*event)))
-			id = f->range[i].id;
-	if (!id)
-		goto out;
+	listed = tdp_inflight_take(kvm, event, false);
+	if (listed) {
+		/*
+		 * Pairs with smp_rmb() in kvm_tdp_mmu_retry_gfn() and the base's
+		 * mmu_invalidate_retry(): the new number before nothing being in
+		 * progress.
+		 */
+		smp_wmb();
+		WRITE_ONCE(kvm->mmu_invalidate_in_progress,
+			   kvm->mmu_invalidate_in_progress - 1);
+	}
 
-	for (i = f->nr; i-- > 0; )
-		if (f->range[i].id == id)
-			tdp_inflight_note_end(kvm, f, i);
-	f->nr_events--;
-
-	/*
-	 * Pairs with smp_rmb() in kvm_tdp_mmu_retry_gfn() and the base's
-	 * mmu_invalidate_retry(): the new number before nothing being in progress.
-	 */
-	smp_wmb();
-	WRITE_ONCE(kvm->mmu_invalidate_in_progress,
-		   kvm->mmu_invalidate_in_progress - 1);
-out:
 	raw_spin_unlock(&f->lock);
 	read_unlock(&kvm->mmu_lock);
 
-	return id;
+	return listed;
+}
+
+/**
+ * tdp_inflight_ended - say what an invalidation was about that the base has just ended
+ * @kvm: the VM
+ * @event: the event, which is listed
+ *
+ * Context: mmu_lock held for write since before the base ended it.
+ */
+void tdp_inflight_ended(struct kvm *kvm, const struct tdp_event *event)
+{
+	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
+
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	raw_spin_lock(&f->lock);
+	WARN_ON_ONCE(!tdp_inflight_take(kvm, event, true));
+	raw_spin_unlock(&f->lock);
 }
 
 /* Whether anything in flight overlaps [@start, @end). */
@@ -368,14 +429,25 @@ static bool tdp_range_handle(struct kvm *kvm, const struct mmu_notifier_range *r
 	return ret;
 }
 
+/**
+ * tdp_slot_unmapped - tell vCPUs of what they know of a memslot beside its tables
+ * @kvm: the VM
+ * @slot: the memslot
+ *
+ * Context: an invalidation of some of its gfns is in flight.
+ */
+void tdp_slot_unmapped(struct kvm *kvm, const struct kvm_memory_slot *slot)
+{
+	if (kvm_x86_ops.set_apic_access_page_addr &&
+	    slot->id == APIC_ACCESS_PAGE_PRIVATE_MEMSLOT)
+		kvm_make_all_cpus_request(kvm, KVM_REQ_APIC_PAGE_RELOAD);
+}
+
 static bool tdp_unmap_shared(struct kvm *kvm, struct kvm_gfn_range *gfns)
 {
 	tdp_zap_gfns(kvm, gfns->slot->as_id, TDP_ALL, gfns->start, gfns->end,
 		     gfns->may_block);
-
-	if (kvm_x86_ops.set_apic_access_page_addr &&
-	    gfns->slot->id == APIC_ACCESS_PAGE_PRIVATE_MEMSLOT)
-		kvm_make_all_cpus_request(kvm, KVM_REQ_APIC_PAGE_RELOAD);
+	tdp_slot_unmapped(kvm, gfns->slot);
 
 	return false;
 }

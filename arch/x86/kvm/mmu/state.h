@@ -115,6 +115,31 @@ struct tdp_nx {
 	const unsigned int *ratio;
 };
 
+enum tdp_attrs_state {
+	TDP_ATTRS_NONE,
+	TDP_ATTRS_PUBLISHED,
+	TDP_ATTRS_ENDED,
+};
+
+/**
+ * struct tdp_attrs - the change of memory attributes that is under way
+ * @state: none, or not one that is ours to zap; its range is in flight; it is not any
+ *	more
+ * @listed: the range is known one by one
+ * @before: ranges in flight before it
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * Protected by kvm->slots_lock.
+ */
+struct tdp_attrs {
+	enum tdp_attrs_state state;
+	bool listed;
+	unsigned int before;
+	gfn_t start;
+	gfn_t end;
+};
+
 /**
  * struct tdp_vm - the TDP MMU's state for one VM
  * @anchor: sole entry of kvm->arch.tdp_mmu_roots, which is how this is found
@@ -126,6 +151,7 @@ struct tdp_nx {
  * @inflight: see &struct tdp_inflight
  * @log: see &struct tdp_log
  * @nx: see &struct tdp_nx
+ * @attrs: see &struct tdp_attrs
  *
  * Made and freed with the VM.
  */
@@ -138,6 +164,7 @@ struct tdp_vm {
 	struct tdp_inflight inflight;
 	struct tdp_log log;
 	struct tdp_nx nx;
+	struct tdp_attrs attrs;
 };
 
 static inline struct tdp_vm *tdp_vm(struct kvm *kvm)
