@@ -30,6 +30,9 @@ struct mmu_race_result {
 /* A log is read between a fault that has logged a page and what it maps. */
 void mmu_log_in_between(void);
 
+/* A tree goes, and with it a table of executable pages. */
+void mmu_nx_goes(void);
+
 /* Part of a huge page becomes private, and a guest is in the other part. */
 void mmu_attrs_beside(void);
 

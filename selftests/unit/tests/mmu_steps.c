@@ -197,6 +197,19 @@ TEST(mmu_step_nx, "mmu: a turn of NX recovery takes its part of the tables, the 
 	end();
 }
 
+void mmu_nx_goes(void)
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	execute(1);
+	unit_mmu_zap_all_fast(kvm);
+	end();
+}
+
+TEST(mmu_step_nx_goes, "mmu: a table of executable pages goes with its tree, and is forgotten")
+{
+	mmu_nx_goes();
+}
+
 TEST(mmu_step_nx_logged, "mmu: NX recovery leaves small pages alone while they are logged")
 {
 	begin(UNIT_NPT, HOST_ALWAYS);

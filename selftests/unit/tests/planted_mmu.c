@@ -111,9 +111,7 @@ PLANTED(p_nx_untracked, "mmu: tables that go and stay on the list of those to re
 	"are still to be recovered|Sanitizer|unit: WARN: |unit: table: ")
 {
 	unit_mutants.nx_untracked = true;
-	mmu_race_run(&(struct mmu_race){ .guests = 2, .unmappers = 1,
-					 .root_zappers = 1, .nx = true,
-					 .ms = unit_race_ms });
+	mmu_nx_goes();
 }
 
 PLANTED(p_dirty_untold, "mmu: pages that are not told dirty", "was never told dirty")
