@@ -143,6 +143,69 @@ TEST_F_TIMEOUT(tdp, neighbours_come_with_a_page, SECONDS)
 	EXPECT_EQ(0, faults(self, VISIT_WRITE));
 }
 
+/* KVM_PRE_FAULT_MEMORY: what it says, and what it has done then. */
+static int map_ahead(FIXTURE_DATA(tdp) *self, uint64_t gpa, uint64_t pages,
+		     uint64_t *left)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = gpa,
+		.size = pages * XVM_PAGE,
+	};
+	int r = ioctl(self->vm.cpu[0], KVM_PRE_FAULT_MEMORY, &range);
+
+	*left = range.size / XVM_PAGE;
+	if (range.gpa != gpa + (pages - *left) * XVM_PAGE)
+		xvm_die("%llu pages of gpa %#llx are left, which is at %#llx",
+			(unsigned long long)*left, (unsigned long long)gpa,
+			(unsigned long long)range.gpa);
+	return r ? -errno : 0;
+}
+
+/* No more, no less, and where it stopped is told. */
+TEST_F_TIMEOUT(tdp, what_is_mapped_ahead_is_what_was_asked_for, SECONDS)
+{
+	uint64_t mapped = visitor_stat(&self->v, "pages_4k"), left, more;
+
+	if (!self->mode.tdp)
+		SKIP(return, "shadow paging maps nothing ahead");
+	/* Pages 60 to 63 are not there. */
+	ASSERT_EQ(0, madvise(self->mem + 60 * XVM_PAGE, 4 * XVM_PAGE,
+			     MADV_DONTNEED));
+	EXPECT_EQ(0, map_ahead(self, GPA + 3 * XVM_PAGE, 100, &left));
+	EXPECT_EQ(0, left);
+	EXPECT_EQ(mapped + 100, visitor_stat(&self->v, "pages_4k"));
+	/* Some of it is mapped already. */
+	EXPECT_EQ(0, map_ahead(self, GPA + 90 * XVM_PAGE, 30, &left));
+	EXPECT_EQ(0, left);
+	EXPECT_EQ(mapped + 117, visitor_stat(&self->v, "pages_4k"));
+	/* Behind the slot there is nothing. */
+	EXPECT_EQ(0, map_ahead(self, GPA + (NPAGES - 7) * XVM_PAGE, 9, &left));
+	EXPECT_EQ(2, left);
+	EXPECT_EQ(mapped + 124, visitor_stat(&self->v, "pages_4k"));
+	EXPECT_EQ(-ENOENT, map_ahead(self, GPA + NPAGES * XVM_PAGE, 2, &more));
+	EXPECT_EQ(2, more);
+	EXPECT_EQ(mapped + 124, visitor_stat(&self->v, "pages_4k"));
+}
+
+/* The guest finds what is there, as if it had faulted it in; and it goes with its page. */
+TEST_F_TIMEOUT(tdp, what_is_mapped_ahead_costs_no_fault, SECONDS)
+{
+	uint64_t left, taken, i;
+
+	if (!self->mode.tdp || !self->mode.accessed)
+		SKIP(return, "shadow paging, or no accessed bits");
+	for (i = 0; i < NPAGES; i++)
+		self->mem[i * XVM_PAGE] = i;
+	EXPECT_EQ(0, map_ahead(self, GPA, NPAGES, &left));
+	taken = visitor_stat(&self->v, "pf_taken");
+	for (i = 0; i < NPAGES; i++)
+		EXPECT_EQ(i & 0xff, visitor_read(&self->v, GPA + i * XVM_PAGE));
+	EXPECT_EQ(0, faults(self, VISIT_WRITE));
+	EXPECT_EQ(taken, visitor_stat(&self->v, "pf_taken"));
+	ASSERT_EQ(0, madvise(self->mem, NPAGES * XVM_PAGE, MADV_DONTNEED));
+	EXPECT_EQ(0, visitor_read(&self->v, GPA + 77 * XVM_PAGE));
+}
+
 static void log_on(FIXTURE_DATA(tdp) *self, unsigned int slot, uint64_t gpa,
 		   uint64_t size, void *hva)
 {

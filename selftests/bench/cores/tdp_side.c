@@ -97,6 +97,15 @@ struct vhost_task *(vhost_task_create)(bool (*fn)(void *), void (*kill)(void *),
 	return NULL;
 }
 
+/* Nothing is mapped ahead. */
+long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
+					 struct kvm_pre_fault_memory *range);
+long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
+					 struct kvm_pre_fault_memory *range)
+{
+	return -EOPNOTSUPP;
+}
+
 void track_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp) {}
 
 void untrack_possible_nx_huge_page(struct kvm *kvm, struct kvm_mmu_page *sp) {}

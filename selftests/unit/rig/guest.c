@@ -15,6 +15,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "spte.h"
+#include "around.h"
 #include "tdp_mmu.h"
 #include "rig/guest.h"
 #include "rig/tap.h"
@@ -329,6 +330,49 @@ void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g))
 		fault(g, gfn, write, exec, err);
 	else if (how == WALK_MMIO)
 		g->emulated++;
+}
+
+/* One page, of whatever size, as the base has it. */
+long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
+					 struct kvm_pre_fault_memory *range)
+{
+	u8 level = PG_LEVEL_4K;
+	u64 end;
+	int r;
+
+	do {
+		serve((struct guest *)vcpu);
+		r = kvm_mmu_do_page_fault(vcpu, range->gpa, 0, true, NULL, &level);
+	} while (r == RET_PF_RETRY);
+	if (r == RET_PF_EMULATE)
+		return -ENOENT;
+	end = (range->gpa | (KVM_PAGES_PER_HPAGE(level) * PAGE_SIZE - 1)) + 1;
+	return min(range->size, end - range->gpa);
+}
+
+unsigned long guest_pre_fault(struct guest *g, gfn_t gfn, unsigned long nr)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = gfn << PAGE_SHIFT,
+		.size = nr * PAGE_SIZE,
+	};
+	struct kvm *kvm = g->vcpu.kvm;
+	int idx = srcu_read_lock(&kvm->srcu);
+	long r;
+
+	while (range.size) {
+		r = kvm_arch_vcpu_pre_fault_memory(&g->vcpu, &range);
+		if (r <= 0)
+			break;
+		if (r % PAGE_SIZE || r > range.size)
+			unit_fail("fault", "%ld of %llu bytes were mapped ahead", r,
+				  (unsigned long long)range.size);
+		g->pre_faults++;
+		range.gpa += r;
+		range.size -= r;
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	return nr - range.size / PAGE_SIZE;
 }
 
 struct guest *guest_create(struct kvm *kvm)

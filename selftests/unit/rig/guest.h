@@ -31,7 +31,7 @@ struct guest {
 	gfn_t pml[GUEST_PML];
 	int nr_pml;
 	uint64_t rnd;
-	unsigned long accesses, faults, walks, flushes, emulated;
+	unsigned long accesses, faults, walks, flushes, emulated, pre_faults;
 };
 
 struct guest *guest_create(struct kvm *kvm);
@@ -40,5 +40,7 @@ void guest_destroy(struct guest *g);
 void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g));
 /* One access, faults and all. False if it is nothing the guest can do. */
 bool guest_access(struct guest *g, gfn_t gfn, bool write, bool exec);
+/* KVM_PRE_FAULT_MEMORY, from outside of the guest. Returns how many pages are done. */
+unsigned long guest_pre_fault(struct guest *g, gfn_t gfn, unsigned long nr);
 
 #endif

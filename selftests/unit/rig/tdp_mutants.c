@@ -7,6 +7,7 @@
 #include "mmu.h"
 #include "mmu_internal.h"
 #include "dirty.h"
+#include "invalidate.h"
 #include "nx.h"
 #include "pass.h"
 #include "tables.h"
@@ -23,6 +24,7 @@ void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+bool __real_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
@@ -33,6 +35,7 @@ void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p)
 {
@@ -70,6 +73,12 @@ bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 {
 	return !unit_mutants.retry_never &&
 	       __real_kvm_tdp_mmu_retry_gfn(kvm, seq, gfn);
+}
+
+bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
+{
+	return !unit_mutants.overlaps_never &&
+	       __real_tdp_inflight_overlaps(kvm, start, end);
 }
 
 void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,

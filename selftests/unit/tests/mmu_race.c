@@ -64,8 +64,14 @@ static void guest_main(void *arg)
 {
 	struct guest *g = arg;
 
-	while (!stopped())
+	while (!stopped()) {
+		/* It may end after the memslot. */
+		if (setup.pre_fault && unit_rand(&g->rnd) % 8 == 0)
+			guest_pre_fault(g, hot_gfn(&g->rnd),
+					1 + unit_rand(&g->rnd) % 40);
 		guest_run(g, 200, guest_gfn);
+	}
+	add(&total.pre_faults, g->pre_faults);
 	add(&total.accesses, g->accesses);
 	add(&total.faults, g->faults);
 	add(&total.flushes, g->flushes);
@@ -279,11 +285,11 @@ void mmu_race_run(const struct mmu_race *race)
 	host_end();
 	unit_mm_destroy(mm);
 	current->mm = NULL;
-	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu conversions %lu\n",
+	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu conversions %lu steps ahead %lu\n",
 		 total.accesses, total.faults, total.flushes, total.emulated,
 		 total.unmaps, total.cleans, total.gfn_zaps, total.root_zaps,
 		 total.ages, total.logs, total.tracks, total.recoveries,
-		 total.splits, total.conversions);
+		 total.splits, total.conversions, total.pre_faults);
 }
 
 /* See race_until(). */
@@ -329,6 +335,17 @@ TEST_FORMATS(mmu_pages, "faults against unmaps and write-back, huge pages and sm
 					   .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
 						  .cleans = 1, .gfn_zaps = 1 });
+}
+
+TEST_FORMATS(mmu_pre_fault, "what is mapped ahead against unmaps, splits and the log")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 2,
+					   .unmappers = 2, .cleaners = 1,
+					   .gfn_zappers = 1, .root_zappers = 1,
+					   .splitters = 1, .loggers = 1,
+					   .pre_fault = true, .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+						  .pre_faults = 21 });
 }
 
 TEST(mmu_storm, "mmu: more unmaps in flight than are known one by one")
@@ -400,7 +417,8 @@ TEST_FORMATS(mmu_all, "everything at once")
 					   .gfn_zappers = 1, .root_zappers = 1,
 					   .agers = 1, .loggers = 1, .trackers = 1,
 					   .recoverers = 1, .splitters = 1,
-					   .nx = true, .ms = unit_race_ms },
+					   .nx = true, .pre_fault = true,
+					   .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
 						  .cleans = 1, .gfn_zaps = 1,
 						  .root_zaps = 1 });

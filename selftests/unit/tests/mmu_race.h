@@ -16,6 +16,7 @@ struct mmu_race {
 	int guests, unmappers, cleaners, gfn_zappers, root_zappers, agers;
 	int loggers, trackers, recoverers, splitters, converters;
 	bool nx;			/* no huge page is executable */
+	bool pre_fault;			/* guests have memory mapped ahead */
 	bool narrow;			/* all want the same few pages */
 	bool storm;			/* more unmaps in flight than are listed */
 	unsigned int ms;
@@ -24,7 +25,7 @@ struct mmu_race {
 struct mmu_race_result {
 	unsigned long accesses, faults, flushes, emulated;
 	unsigned long unmaps, cleans, gfn_zaps, root_zaps, ages, logs, tracks;
-	unsigned long recoveries, splits, conversions;
+	unsigned long recoveries, splits, conversions, pre_faults;
 };
 
 /* A log is read between a fault that has logged a page and what it maps. */

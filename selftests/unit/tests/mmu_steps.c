@@ -85,6 +85,66 @@ TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its nei
 	end();
 }
 
+/* Steps that it takes to have @nr pages mapped ahead. */
+static unsigned long steps(gfn_t gfn, unsigned long nr)
+{
+	unsigned long before = g->pre_faults;
+
+	EXPECT_EQ(guest_pre_fault(g, gfn, nr), nr);
+	return g->pre_faults - before;
+}
+
+TEST(mmu_step_ahead, "mmu: what the host has is mapped ahead, sixteen a step and more")
+{
+	for (int format = 0; format < UNIT_FORMATS; format++) {
+		begin(format, HOST_NEVER);
+		populate(GFN, 700);
+		/* Whoever is wanted meanwhile goes, but not with less. */
+		EXPECT(steps(GFN + 20, 600) <= 600 / 17 + 2);
+		EXPECT_EQ(mapped(PG_LEVEL_4K), 600);
+		EXPECT(!host_young(GFN + 50, false, false));
+		if (format != UNIT_EPT_NO_AD)
+			EXPECT_EQ(faults(GFN + 20, 600, true), 0);
+		end();
+	}
+}
+
+TEST(mmu_step_ahead_bounds, "mmu: nothing is mapped ahead that was not asked for")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	populate(HOST_GFN, HOST_PAGES);
+	EXPECT_EQ(steps(GFN + 3, 1), 1);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 1);
+	EXPECT(steps(GFN, 8) <= 8);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 8);
+	/* The memslot ends here, in the middle of a table. */
+	EXPECT_EQ(guest_pre_fault(g, HOST_GFN + HOST_PAGES - 5, 9), 5);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 13);
+	end();
+}
+
+TEST(mmu_step_ahead_one_by_one, "mmu: what the host has not, or is logged, is mapped one by one")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	EXPECT_EQ(steps(GFN, 40), 40);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 40);
+	unit_mmu_log_writes(kvm, true, false);
+	populate(GFN + 64, 40);
+	EXPECT_EQ(steps(GFN + 64, 40), 40);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 80);
+	unit_mmu_read_log(kvm, false);
+	end();
+}
+
+TEST(mmu_step_ahead_huge, "mmu: a huge page is mapped ahead by one step")
+{
+	begin(UNIT_EPT, HOST_ALWAYS);
+	EXPECT_EQ(steps(GFN, 1024), 2);
+	EXPECT_EQ(mapped(PG_LEVEL_2M), 2);
+	EXPECT_EQ(faults(GFN, 1024, true), 0);
+	end();
+}
+
 TEST(mmu_step_huge, "mmu: a huge page takes one fault, and is back in place after logging")
 {
 	begin(UNIT_NPT, HOST_ALWAYS);

@@ -52,6 +52,15 @@ PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
 	unmaps();
 }
 
+PLANTED(p_overlaps, "mmu: neighbours that are mapped while they are being unmapped",
+	"after the page has gone|after it has gone|not in a huge page any more|data race|KVM_BUG_ON")
+{
+	unit_mutants.overlaps_never = true;
+	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
+					 .unmappers = 5, .pre_fault = true,
+					 .narrow = true, .ms = PLANTED_MS });
+}
+
 PLANTED(p_spte_stored, "mmu: entries that are stored, not exchanged",
 	"unit: use: |unit: count: |unit: dirty: |unit: log: |unit: WARN: |unit: table: |unit: leak: |Sanitizer")
 {

@@ -6,15 +6,12 @@
  */
 #include "mmu.h"
 #include "mmutrace.h"
+#include "around.h"
 #include "dirty.h"
-#include "invalidate.h"
 #include "nx.h"
 #include "sptes.h"
 #include "tables.h"
 #include "tdp_mmu.h"
-
-/* How many neighbours are mapped with a page; a power of two. */
-#define TDP_AROUND		16
 
 /* How often a fault that has become stale is tried again at once. */
 #define TDP_FAULT_TRIES		4
@@ -112,81 +109,6 @@ static void tdp_fault_clear(struct kvm_mmu_page *sp)
 	memset64(sp->spt, SHADOW_NONPRESENT_VALUE, SPTE_ENT_PER_PAGE);
 }
 
-/* Map neighbours from @gfn on that the host has, writable, in its page tables. */
-static void tdp_fault_map_run(struct tdp_pass *p, struct kvm_vcpu *vcpu,
-			      struct kvm_page_fault *fault, u64 *sptep, gfn_t gfn,
-			      int nr)
-{
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
-	struct page *pages[TDP_AROUND];
-	u64 old, new;
-	int i;
-
-	nr = gfn_to_page_many_atomic(fault->slot, gfn, pages, nr);
-	for (i = 0; i < nr; i++, gfn++, sptep++) {
-		old = READ_ONCE(*sptep);
-		if (old == SHADOW_NONPRESENT_VALUE) {
-			make_spte(vcpu, sp, fault->slot, ACC_ALL, gfn,
-				  page_to_pfn(pages[i]), old, true, true, true,
-				  &new);
-			/* Nor has the guest written to it. */
-			new &= ~shadow_dirty_mask;
-			if (tdp_spte_try_set(p, sptep, &old, new))
-				trace_kvm_mmu_set_spte(PG_LEVEL_4K, gfn, sptep);
-		}
-		put_page(pages[i]);
-	}
-}
-
-/*
- * The guest is likely to come to the neighbours of a page next, and each would be
- * an exit. Map those that cost nothing: no page is faulted in, nothing sleeps, and
- * what the guest does not use is told from what it does by the Accessed bits.
- */
-static void tdp_fault_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
-			     struct kvm_page_fault *fault, u64 *sptep)
-{
-	struct kvm_memory_slot *slot = fault->slot;
-	gfn_t start, end, gfn, run;
-
-	if (fault->prefetch || fault->huge_page_disallowed || !fault->map_writable)
-		return;
-
-	if (!slot || slot->flags & KVM_MEM_READONLY ||
-	    kvm_slot_dirty_track_enabled(slot))
-		return;
-
-	/* A neighbour may be private, in memslots too that have only what is shared. */
-	if (kvm_arch_has_private_mem(p->kvm))
-		return;
-
-	if (!kvm_ad_enabled() ||
-	    kvm_mmu_page_ad_need_write_protect(sptep_to_sp(sptep)))
-		return;
-
-	/* The window is within the table, as both are aligned. */
-	start = round_down(fault->gfn, TDP_AROUND);
-	end = min(start + TDP_AROUND, slot->base_gfn + slot->npages);
-	start = max(start, slot->base_gfn);
-
-	/* While mmu_lock is held, the host's page tables then do not change. */
-	if (tdp_inflight_overlaps(p->kvm, start, end))
-		return;
-
-	sptep -= fault->gfn - start;
-	for (gfn = run = start; gfn < end; gfn++) {
-		if (READ_ONCE(sptep[gfn - start]) == SHADOW_NONPRESENT_VALUE)
-			continue;
-		if (run < gfn)
-			tdp_fault_map_run(p, vcpu, fault, &sptep[run - start], run,
-					  gfn - run);
-		run = gfn + 1;
-	}
-	if (run < end)
-		tdp_fault_map_run(p, vcpu, fault, &sptep[run - start], run,
-				  end - run);
-}
-
 /**
  * kvm_tdp_mmu_map - let a guest's access succeed
  * @vcpu: the vCPU, whose memory caches are filled
@@ -229,7 +151,7 @@ again:
 		if (level == fault->goal_level) {
 			ret = tdp_fault_install(&p, vcpu, fault, sptep, spte);
 			if (ret == RET_PF_FIXED && level == PG_LEVEL_4K)
-				tdp_fault_around(&p, vcpu, fault, sptep);
+				tdp_map_around(&p, vcpu, fault, sptep);
 			break;
 		}
 

@@ -258,6 +258,8 @@ struct kvm_vcpu *kvm_get_running_vcpu(void);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
 int kvm_arch_vcpu_ioctl_run(struct kvm_vcpu *vcpu);
 int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
+				    struct kvm_pre_fault_memory *range);
 
 void kvm_gpc_init(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
 int kvm_gpc_activate(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
