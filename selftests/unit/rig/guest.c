@@ -344,8 +344,8 @@ long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
 		serve((struct guest *)vcpu);
 		r = kvm_mmu_do_page_fault(vcpu, range->gpa, 0, true, NULL, &level);
 	} while (r == RET_PF_RETRY);
-	if (r == RET_PF_EMULATE)
-		return -ENOENT;
+	if (r < 0 || r == RET_PF_EMULATE)
+		return r < 0 ? r : -ENOENT;
 	end = (range->gpa | (KVM_PAGES_PER_HPAGE(level) * PAGE_SIZE - 1)) + 1;
 	return min(range->size, end - range->gpa);
 }

@@ -487,6 +487,8 @@ int kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 		return RET_PF_WRITE_PROTECTED;
 	if (fast_fault(vcpu, fault))
 		return RET_PF_SPURIOUS;
+	if (fault->slot && fault->slot->flags & KVM_MEMSLOT_INVALID)
+		return RET_PF_RETRY;
 	unit_mmu_topup(vcpu);
 
 	fault->mmu_seq = READ_ONCE(kvm->mmu_invalidate_seq);

@@ -212,6 +212,19 @@ static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, u64 err)
 	       (err & PFERR_WRITE_MASK) && !kvm_arch_has_private_mem(vcpu->kvm);
 }
 
+/* Whether the fault's memslot is being deleted or moved. */
+static bool tdp_fault_slot_goes(struct kvm_vcpu *vcpu, gpa_t gpa)
+{
+	struct kvm_memory_slot *slot;
+
+	if (!vcpu->arch.mmu->root_role.direct)
+		return false;
+
+	slot = kvm_vcpu_gfn_to_memslot(vcpu, gpa_to_gfn(gpa));
+
+	return slot && slot->flags & KVM_MEMSLOT_INVALID;
+}
+
 /**
  * kvm_tdp_mmu_do_page_fault - handle a fault, and not twice where once will do
  * @vcpu: the vCPU
@@ -229,8 +242,11 @@ static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, u64 err)
  * An address that the tree has no bits for is emulated: a memslot may lie there on a
  * host with five levels, and be used by vCPUs with four.
  *
+ * A memslot that goes has its faults tried again until it has gone. Who holds kvm->srcu
+ * over that, as KVM_PRE_FAULT_MEMORY does, is whom it waits for, and is sent back.
+ *
  * Context: the vCPU's thread, kvm->srcu held.
- * Return: as kvm_mmu_do_page_fault().
+ * Return: as kvm_mmu_do_page_fault(); -EAGAIN if @prefetch and the memslot is going.
  */
 int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 			      bool prefetch, int *emulation_type, u8 *level)
@@ -255,6 +271,9 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		 seq != READ_ONCE(vcpu->kvm->mmu_invalidate_seq) &&
 		 /* The guest does not have something better to do. */
 		 queued == vcpu->async_pf.queued && !tdp_fault_is_urgent(vcpu));
+
+	if (r == RET_PF_RETRY && prefetch && tdp_fault_slot_goes(vcpu, gpa))
+		return -EAGAIN;
 
 	return r;
 }
