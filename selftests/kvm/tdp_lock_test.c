@@ -145,20 +145,9 @@ static void delete_slot(void *arg)
 	xvm_slot(&self->vm, 1, 0, GPA, 0, self->mem);
 }
 
-static void keep_the_rest(FIXTURE_DATA(lock) *self)
-{
-	struct kvm_enable_cap cap = {
-		.cap = KVM_CAP_DISABLE_QUIRKS2,
-		.args = { KVM_X86_QUIRK_SLOT_ZAP_ALL },
-	};
-
-	if (ioctl(self->vm.fd, KVM_ENABLE_CAP, &cap))
-		xvm_die("KVM_X86_QUIRK_SLOT_ZAP_ALL");
-}
-
 TEST_F_TIMEOUT(lock, guest_goes_on_while_a_slot_is_deleted, SECONDS)
 {
-	keep_the_rest(self);
+	xvm_no_quirk(&self->vm, KVM_X86_QUIRK_SLOT_ZAP_ALL);
 	probe_task_create(&self->task, delete_slot, self);
 	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_ZAP,
 				    HOLD_MS));
@@ -172,7 +161,7 @@ TEST_F_TIMEOUT(lock, deleted_slot_takes_its_own_pages, SECONDS)
 	uint32_t all[NPAGES];
 	unsigned int i;
 
-	keep_the_rest(self);
+	xvm_no_quirk(&self->vm, KVM_X86_QUIRK_SLOT_ZAP_ALL);
 	for (i = 0; i < NPAGES; i++)
 		all[i] = OTHER_GPA + i * XVM_PAGE;
 	visitor_visit(&self->v, VISIT_WRITE, 4, all, NPAGES);

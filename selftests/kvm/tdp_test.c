@@ -36,6 +36,7 @@
 #define HUGE_GPA	0x4000000UL	/* slot 2 */
 #define HUGE_SIZE	0x200000UL
 #define HUGE_PAGES	(HUGE_SIZE / XVM_PAGE)
+#define FAR_TABLES	64		/* leaf tables that slot 2 may need */
 #define GIGA_GPA	0x40000000UL	/* slot 3 */
 #define GIGA_SIZE	0x40000000UL
 #define GIGA_FILE	"/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"
@@ -362,6 +363,56 @@ TEST_F_TIMEOUT(tdp, log_is_exact_for_aged_pages, SECONDS)
 		xvm_dirty_log(&self->vm, 1, log);
 		EXPECT_EQ(0, memcmp(want, log, sizeof(log)));
 	}
+}
+
+/* Page tables of KVM's, in pages, all processors' counts together. */
+static uint64_t table_pages(void)
+{
+	int refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+	unsigned long long kb = 0;
+	char line[128];
+	FILE *file;
+
+	if (refresh < 0 || write(refresh, "1", 1) != 1)
+		xvm_die("stat_refresh");
+	close(refresh);
+	file = fopen("/proc/meminfo", "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "SecPageTables: %llu kB", &kb) == 1)
+			break;
+	if (!file || !kb)
+		xvm_die("/proc/meminfo has no SecPageTables");
+	fclose(file);
+	return kb * 1024 / XVM_PAGE;
+}
+
+/* A slot that goes alone leaves nothing of its own behind, tables neither. */
+TEST_F_TIMEOUT(tdp, deleted_slot_takes_its_tables, SECONDS)
+{
+	uint8_t *mem = xvm_anon(FAR_TABLES * HUGE_PAGES);
+	uint64_t mapped, taken, before;
+	uint32_t each[FAR_TABLES];
+	unsigned int i;
+
+	if (!self->mode.tdp)
+		SKIP(return, "shadow paging drops everything");
+	faults(self, VISIT_WRITE);
+	xvm_no_quirk(&self->vm, KVM_X86_QUIRK_SLOT_ZAP_ALL);
+	before = table_pages();
+	mapped = visitor_stat(&self->v, "pages_4k");
+	xvm_slot(&self->vm, 2, 0, HUGE_GPA, FAR_TABLES * HUGE_SIZE, mem);
+	for (i = 0; i < FAR_TABLES; i++)
+		each[i] = HUGE_GPA + i * HUGE_SIZE;
+	visitor_visit(&self->v, VISIT_WRITE, 6, each, FAR_TABLES);
+	EXPECT_LE(before + FAR_TABLES, table_pages());
+	xvm_slot(&self->vm, 2, 0, HUGE_GPA, 0, mem);
+	EXPECT_EQ(mapped, visitor_stat(&self->v, "pages_4k"));
+	EXPECT_GE(before + FAR_TABLES / 2, table_pages());
+	/* What stays is as it was. */
+	taken = visitor_stat(&self->v, "pf_taken");
+	EXPECT_EQ(0, faults(self, VISIT_WRITE));
+	EXPECT_EQ(taken, visitor_stat(&self->v, "pf_taken"));
+	munmap(mem, FAR_TABLES * HUGE_SIZE);
 }
 
 /* Addresses without memory: every access comes to the VMM, until there is some. */

@@ -168,6 +168,17 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		xvm_die("memory slot %u: %d", slot, r);
 }
 
+void xvm_no_quirk(struct xvm *vm, uint64_t quirk)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DISABLE_QUIRKS2,
+		.args = { quirk },
+	};
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		xvm_die("quirk %#llx", (unsigned long long)quirk);
+}
+
 void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap)
 {
 	struct kvm_dirty_log log = { .slot = slot, .dirty_bitmap = bitmap };

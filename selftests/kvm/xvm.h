@@ -62,6 +62,8 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 	      uint64_t gpa, uint64_t size, void *hva);
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva);
+/* @quirk: KVM_X86_QUIRK_*, which ends. */
+void xvm_no_quirk(struct xvm *vm, uint64_t quirk);
 void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap);
 /* @flags: KVM_DIRTY_LOG_*; then logged pages are watched again when cleared. */
 void xvm_manual_log(struct xvm *vm, uint64_t flags);

@@ -264,6 +264,17 @@ static void fault(struct guest *g, gfn_t gfn, bool write, bool exec, u64 err)
 	srcu_read_unlock(&kvm->srcu, idx);
 }
 
+/* What was made when there was no memory is void when there is. */
+static bool mmio_is_stale(struct guest *g, gfn_t gfn)
+{
+	struct kvm *kvm = g->vcpu.kvm;
+	int idx = srcu_read_lock(&kvm->srcu);
+	bool stale = __gfn_to_memslot(kvm_memslots(kvm), gfn);
+
+	srcu_read_unlock(&kvm->srcu, idx);
+	return stale;
+}
+
 /* In the guest. False: it has to leave for this one. */
 static bool try(struct guest *g, gfn_t gfn, bool write, bool exec, int *how,
 		u64 *err)
@@ -297,7 +308,7 @@ bool guest_access(struct guest *g, gfn_t gfn, bool write, bool exec)
 		leave(g);
 		if (done)
 			return true;
-		if (how == WALK_MMIO)
+		if (how == WALK_MMIO && !mmio_is_stale(g, gfn))
 			return false;
 		fault(g, gfn, write, exec, err);
 		if (g->emulated != emulated)
@@ -326,7 +337,7 @@ void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g))
 		how = WALK_OK;
 	}
 	leave(g);
-	if (how == WALK_FAULT)
+	if (how == WALK_FAULT || (how == WALK_MMIO && mmio_is_stale(g, gfn)))
 		fault(g, gfn, write, exec, err);
 	else if (how == WALK_MMIO)
 		g->emulated++;

@@ -233,6 +233,25 @@ static void splitter(void *arg)
 	}
 }
 
+/* The memslot goes, alone, and comes back with other pages. */
+static void deleter(void *arg)
+{
+	while (!stopped()) {
+		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
+		unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
+		/* Nobody tells KVM of this any more. */
+		host_unmap(HOST_GFN, HOST_GFN + HOST_PAGES, true);
+		unit_relax();
+		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
+		unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
+		for (int n = 0; n < 20 && !stopped(); n++)
+			unit_relax();
+		add(&total.deletions, 1);
+	}
+}
+
 static void start_all(struct unit_thread **t, int *n, int count,
 		      const char *comm, void (*fn)(void *arg))
 {
@@ -253,6 +272,8 @@ void mmu_race_run(const struct mmu_race *race)
 	nx_huge_pages = setup.nx;
 	kvm = unit_mmu_vm_create(mm, setup.format);
 	kvm->arch.has_private_mem = setup.converters;
+	if (setup.deleters)
+		kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
 	for (i = 0; i < setup.guests; i++)
 		guests[i] = guest_create(kvm);
 	for (i = 0; i < setup.guests; i++)
@@ -268,6 +289,7 @@ void mmu_race_run(const struct mmu_race *race)
 	start_all(t, &n, setup.recoverers, "recoverer", recoverer);
 	start_all(t, &n, setup.splitters, "splitter", splitter);
 	start_all(t, &n, setup.converters, "converter", converter);
+	start_all(t, &n, setup.deleters, "deleter", deleter);
 	sleep_ms(setup.ms);
 	stop_all();
 	while (n--)
@@ -285,11 +307,12 @@ void mmu_race_run(const struct mmu_race *race)
 	host_end();
 	unit_mm_destroy(mm);
 	current->mm = NULL;
-	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu conversions %lu steps ahead %lu\n",
+	unit_log("accesses %lu faults %lu flushes %lu emulated %lu unmaps %lu cleans %lu zaps %lu roots %lu ages %lu logs %lu tracks %lu recoveries %lu splits %lu conversions %lu steps ahead %lu deletions %lu\n",
 		 total.accesses, total.faults, total.flushes, total.emulated,
 		 total.unmaps, total.cleans, total.gfn_zaps, total.root_zaps,
 		 total.ages, total.logs, total.tracks, total.recoveries,
-		 total.splits, total.conversions, total.pre_faults);
+		 total.splits, total.conversions, total.pre_faults,
+		 total.deletions);
 }
 
 /* See race_until(). */
@@ -346,6 +369,16 @@ TEST_FORMATS(mmu_pre_fault, "what is mapped ahead against unmaps, splits and the
 					   .pre_fault = true, .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
 						  .pre_faults = 21 });
+}
+
+TEST_FORMATS(mmu_deleted, "a memslot goes alone, and its tables with it")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
+					   .unmappers = 1, .gfn_zappers = 1,
+					   .root_zappers = 1, .deleters = 1,
+					   .pre_fault = true, .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+						  .deletions = 2 });
 }
 
 TEST(mmu_storm, "mmu: more unmaps in flight than are known one by one")

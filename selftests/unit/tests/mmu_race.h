@@ -14,7 +14,7 @@ struct mmu_race {
 	enum unit_format format;
 	/* How many of each. */
 	int guests, unmappers, cleaners, gfn_zappers, root_zappers, agers;
-	int loggers, trackers, recoverers, splitters, converters;
+	int loggers, trackers, recoverers, splitters, converters, deleters;
 	bool nx;			/* no huge page is executable */
 	bool pre_fault;			/* guests have memory mapped ahead */
 	bool narrow;			/* all want the same few pages */
@@ -25,7 +25,7 @@ struct mmu_race {
 struct mmu_race_result {
 	unsigned long accesses, faults, flushes, emulated;
 	unsigned long unmaps, cleans, gfn_zaps, root_zaps, ages, logs, tracks;
-	unsigned long recoveries, splits, conversions, pre_faults;
+	unsigned long recoveries, splits, conversions, pre_faults, deletions;
 };
 
 /* A log is read between a fault that has logged a page and what it maps. */

@@ -284,16 +284,58 @@ TEST(mmu_step_nx_logged, "mmu: NX recovery leaves small pages alone while they a
 	end();
 }
 
-TEST(mmu_step_nx_slot_gone, "mmu: NX recovery of what a memslot that went alone has left")
+TEST(mmu_step_nx_slot_gone, "mmu: a memslot that goes alone leaves nothing to NX recovery")
 {
 	begin(UNIT_NPT, HOST_ALWAYS);
 	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
 	execute(2);
 	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
 	atomic_set(&kvm->nr_memslots_dirty_logging, 1);
-	EXPECT_EQ(kvm->stat.nx_lpage_splits, 2);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 0);
 	unit_mmu_recover_nx(kvm);
 	EXPECT_EQ(kvm->stat.nx_lpage_splits, 0);
+	end();
+}
+
+static long tables(void)
+{
+	unit_mmu_count(kvm);
+	return atomic64_read(&kvm->arch.tdp_mmu_pages);
+}
+
+TEST(mmu_step_slot_tables, "mmu: a memslot that goes takes the tables that no other is in")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	faults(HOST_GFN, HOST_PAGES, true);
+	/* Two higher ones, and one for each region. */
+	EXPECT_EQ(tables(), 2 + HOST_REGIONS + 1);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT_EQ(tables(), 0);
+	host_unmap(HOST_GFN, HOST_GFN + HOST_PAGES, true);
+	EXPECT(!guest_access(g, GFN, false, false));
+	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+	EXPECT(guest_access(g, GFN, true, false));
+	/* Where there is no memory there is no memslot, and a table of its own. */
+	EXPECT(!guest_access(g, HOST_GFN - 1, false, false));
+	EXPECT_EQ(tables(), 4);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT_EQ(tables(), 3);
+	end();
+}
+
+TEST(mmu_step_slot_shared, "mmu: a table that another memslot is in stays")
+{
+	begin(UNIT_EPT, HOST_NEVER);
+	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	/* In the last table, behind a gap. */
+	unit_slot_set(kvm, 1, HOST_GFN + HOST_PAGES + 8, 8,
+		      HOST_HVA + (HOST_PAGES + 8) * PAGE_SIZE, 0);
+	faults(HOST_GFN, HOST_PAGES, true);
+	EXPECT_EQ(tables(), 2 + HOST_REGIONS + 1);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 0);
+	EXPECT_EQ(tables(), 3);
 	end();
 }
 

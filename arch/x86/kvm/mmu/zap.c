@@ -64,36 +64,82 @@ void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared)
 	tdp_pass_end(&p);
 }
 
-/**
- * tdp_zap_gfns - drop every mapping of a range of gfns, beside faults elsewhere
- * @kvm: the VM
- * @as_id: the address space, or TDP_ANY_AS
- * @only_valid: leave invalid trees alone
- * @start: the first gfn
- * @end: the gfn after the last
- * @may_block: mmu_lock may be let go of on the way, and the CPU
- *
- * When this returns no processor uses what was mapped in the range, and all that the
- * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
- *
- * Context: takes mmu_lock for read; an invalidation of the range is in flight, or its
- *	memslot is not to be found any more, so that no fault maps anything there.
- */
-void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-		  gfn_t end, bool may_block)
+/* Whether memory in [@gfn, @gfn + @nr) is of no memslot but @slot, which goes. */
+static bool tdp_gfns_are_of_slot(struct kvm *kvm, struct kvm_memory_slot *slot,
+				 gfn_t gfn, gfn_t nr)
 {
-	struct kvm_mmu_page *root;
-	struct tdp_pass p;
+	struct kvm_memslot_iter iter;
+
+	if (gfn >= slot->base_gfn && gfn + nr <= slot->base_gfn + slot->npages)
+		return true;
+
+	kvm_for_each_memslot_in_gfn_range(&iter,
+					  __kvm_memslots(kvm, slot->as_id),
+					  gfn, gfn + nr)
+		if (iter.slot->id != slot->id)
+			return false;
+
+	return true;
+}
+
+static bool tdp_leads_to_tables(u64 spte)
+{
+	struct kvm_mmu_page *sp = spte_to_child_sp(spte);
+	int i;
+
+	for (i = 0; i < SPTE_ENT_PER_PAGE; i++)
+		if (tdp_spte_is_table(READ_ONCE(sp->spt[i])))
+			return true;
+
+	return false;
+}
+
+/*
+ * Drop the tables that are of no use without a memslot. Every step ends one leaf table,
+ * or one higher table that leads to no other any more: a vCPU may come beside the memslot
+ * meanwhile, where there is no memory, and make new ones.
+ */
+static void tdp_zap_slot_tables(struct tdp_pass *p, struct kvm_mmu_page *root,
+				struct kvm_memory_slot *slot)
+{
+	gfn_t end = slot->base_gfn + slot->npages;
+	struct tdp_walk w = { .post = true };
+
+	tdp_for_each_spte(&w, p, root, slot->base_gfn, end, PG_LEVEL_2M) {
+		if (tdp_walk_break(&w))
+			continue;
+
+		if (!tdp_walk_at_table(&w) ||
+		    !tdp_gfns_are_of_slot(p->kvm, slot, w.gfn,
+					  KVM_PAGES_PER_HPAGE(w.level)))
+			continue;
+
+		while (tdp_walk_at_table(&w)) {
+			/* What is below comes first. */
+			if (w.level > PG_LEVEL_2M &&
+			    (!w.up || tdp_leads_to_tables(w.spte)))
+				break;
+			if (tdp_walk_try_set(&w, SHADOW_NONPRESENT_VALUE))
+				p->flush = true;
+		}
+
+		if (p->dead.nr >= TDP_RETIRE_MAX)
+			tdp_pass_settle(p);
+	}
+}
+
+/*
+ * End a pass that has zapped, and mmu_lock's shared hold. Afterwards no processor uses
+ * what the pass found empty either.
+ */
+static void tdp_zap_end(struct tdp_pass *p)
+	__releases(RCU)
+	__releases(&p->kvm->mmu_lock)
+{
+	struct kvm *kvm = p->kvm;
 	bool wait;
 
-	read_lock(&kvm->mmu_lock);
-	tdp_pass_begin(&p, kvm, TDP_SHARED);
-	p.may_yield = may_block;
-
-	tdp_for_each_root(kvm, root, as_id, only_valid)
-		tdp_zap_leafs(&p, root, start, end);
-
-	tdp_pass_end(&p);
+	tdp_pass_end(p);
 
 	/*
 	 * An entry that was found empty may have been emptied by somebody who has
@@ -112,6 +158,57 @@ void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 	}
 }
 
+/* Drop what a memslot has mapped, beside faults elsewhere: no fault finds it any more. */
+static void tdp_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
+{
+	gfn_t end = slot->base_gfn + slot->npages;
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+
+	read_lock(&kvm->mmu_lock);
+	tdp_pass_begin(&p, kvm, TDP_SHARED);
+	p.may_yield = true;
+
+	tdp_for_each_root(kvm, root, slot->as_id, TDP_ALL) {
+		tdp_zap_slot_tables(&p, root, slot);
+		/* In tables that it shares, and huge pages. */
+		tdp_zap_leafs(&p, root, slot->base_gfn, end);
+	}
+
+	tdp_zap_end(&p);
+}
+
+/**
+ * tdp_zap_gfns - drop every mapping of a range of gfns, beside faults elsewhere
+ * @kvm: the VM
+ * @as_id: the address space, or TDP_ANY_AS
+ * @only_valid: leave invalid trees alone
+ * @start: the first gfn
+ * @end: the gfn after the last
+ * @may_block: mmu_lock may be let go of on the way, and the CPU
+ *
+ * When this returns no processor uses what was mapped in the range, and all that the
+ * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
+ *
+ * Context: takes mmu_lock for read; an invalidation of the range is in flight, so that
+ *	no fault maps anything there.
+ */
+void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
+		  gfn_t end, bool may_block)
+{
+	struct kvm_mmu_page *root;
+	struct tdp_pass p;
+
+	read_lock(&kvm->mmu_lock);
+	tdp_pass_begin(&p, kvm, TDP_SHARED);
+	p.may_yield = may_block;
+
+	tdp_for_each_root(kvm, root, as_id, only_valid)
+		tdp_zap_leafs(&p, root, start, end);
+
+	tdp_zap_end(&p);
+}
+
 /**
  * kvm_arch_flush_shadow_memslot - drop what a memslot that goes has mapped
  * @kvm: the VM
@@ -119,7 +216,7 @@ void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
  *
  * All of the VM's mappings go, unless the VMM has asked for the rest to stay
  * (KVM_X86_QUIRK_SLOT_ZAP_ALL), which here costs what the memslot covers, beside faults
- * elsewhere.
+ * elsewhere, and takes the tables with it in which no other memslot is.
  *
  * Context: may sleep; slots_lock held.
  */
@@ -129,8 +226,7 @@ void kvm_arch_flush_shadow_memslot(struct kvm *kvm, struct kvm_memory_slot *slot
 		       kvm_check_has_quirk(kvm, KVM_X86_QUIRK_SLOT_ZAP_ALL);
 
 	if (!zap_all && !kvm_memslots_have_rmaps(kvm))
-		tdp_zap_gfns(kvm, slot->as_id, TDP_ALL, slot->base_gfn,
-			     slot->base_gfn + slot->npages, true);
+		tdp_zap_slot(kvm, slot);
 
 	/* If the shadow MMU has come into use, it may have mapped something before. */
 	if (zap_all || kvm_memslots_have_rmaps(kvm))

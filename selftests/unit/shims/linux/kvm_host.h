@@ -185,6 +185,16 @@ static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
 	return kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET;
 }
 #define __kvm_memslots(kvm, as_id)	kvm_memslots(kvm)
+
+struct kvm_memslot_iter {
+	struct kvm_memory_slot *slot;
+};
+
+/* Any order will do; one that is not in use has no pages, and ends it. */
+#define kvm_for_each_memslot_in_gfn_range(iter, set, start, end)		\
+	for ((iter)->slot = (set)->slots; (iter)->slot->npages; (iter)->slot++)	\
+		if ((iter)->slot->base_gfn < (end) &&				\
+		    (start) < (iter)->slot->base_gfn + (iter)->slot->npages)
 #define kvm_arch_nr_memslot_as_ids(kvm)	1
 #define kvm_memslots_for_spte_role(kvm, role)	kvm_memslots(kvm)
 #define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
