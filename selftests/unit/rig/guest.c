@@ -67,6 +67,21 @@ static void forget(struct guest *g)
 	memset(g->small, 0, sizeof(g->small));
 	memset(g->large, 0, sizeof(g->large));
 	memset(g->path, 0, sizeof(g->path));
+	memset(g->upper, 0, sizeof(g->upper));
+	g->flushes++;
+}
+
+/* What it knows by the tree that it has now. */
+static void forget_now(struct guest *g)
+{
+	for (int i = 0; i < ARRAY_SIZE(g->small); i++)
+		g->small[i].there &= g->small[i].of != g->now;
+	for (int i = 0; i < ARRAY_SIZE(g->large); i++)
+		g->large[i].there &= g->large[i].of != g->now;
+	for (int i = 0; i < ARRAY_SIZE(g->path); i++)
+		g->path[i].there &= g->path[i].of != g->now;
+	for (int i = 0; i < ARRAY_SIZE(g->upper); i++)
+		g->upper[i].there &= g->upper[i].of != g->now;
 	g->flushes++;
 }
 
@@ -93,6 +108,12 @@ static void leave(struct guest *g)
 	__atomic_store_n(&g->mode, g->mode + 1, __ATOMIC_RELEASE);
 }
 
+static void free_obsolete(struct kvm_vcpu *vcpu, hpa_t *root)
+{
+	if (VALID_PAGE(*root) && root_to_sp(*root)->role.invalid)
+		unit_mmu_put_root(vcpu, root);
+}
+
 static void serve(struct guest *g)
 {
 	struct kvm_vcpu *vcpu = &g->vcpu;
@@ -101,15 +122,16 @@ static void serve(struct guest *g)
 
 	if (req & BIT(KVM_REQ_TLB_FLUSH))
 		forget(g);
-	if (req & BIT(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS) &&
-	    VALID_PAGE(vcpu->arch.mmu->root.hpa) &&
-	    root_to_sp(vcpu->arch.mmu->root.hpa)->role.invalid)
-		unit_mmu_put_root(vcpu);
+	if (req & BIT(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS)) {
+		free_obsolete(vcpu, &vcpu->arch.mmu->root.hpa);
+		for (int i = 0; i < GUEST_MODES; i++)
+			free_obsolete(vcpu, &g->roots[i]);
+	}
 	if (!VALID_PAGE(vcpu->arch.mmu->root.hpa)) {
 		unit_mmu_topup(vcpu);
 		EXPECT_EQ(kvm_tdp_mmu_alloc_root(vcpu), 0);
 		/* A processor comes to a new root with nothing of the old one. */
-		forget(g);
+		forget_now(g);
 	}
 }
 
@@ -143,13 +165,32 @@ static bool hw_set(u64 *p, u64 was, u64 bits)
 					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+static void keep_path(struct guest *g, struct guest_path *path, gfn_t gfn, u64 table,
+		      bool w, bool x)
+{
+	path->there = true;
+	path->of = g->now;
+	path->gfn = gfn;
+	path->table = table;
+	path->w = w;
+	path->x = x;
+}
+
+static bool has_path(struct guest *g, const struct guest_path *path, gfn_t gfn)
+{
+	return path->there && path->of == g->now && path->gfn == gfn;
+}
+
 /* Walk for @gfn. WALK_FAULT: @err says why. */
 static int walk(struct guest *g, gfn_t gfn, bool write, bool exec,
 		struct guest_tlb *t, u64 *err)
 {
 	u64 table, e, *p;
 	bool w, x, log;
-	int level, way = (gfn >> 9) % 4;
+	struct guest_path *leaf = &g->path[(gfn >> 9) % ARRAY_SIZE(g->path)];
+	struct guest_path *upper = &g->upper[(gfn >> 18) % ARRAY_SIZE(g->upper)];
+	struct guest_path *path;
+	int level;
 
 	g->walks++;
 again:
@@ -157,11 +198,13 @@ again:
 	level = g->vcpu.arch.mmu->root_role.level;
 	table = g->vcpu.arch.mmu->root.hpa;
 	w = x = true;
-	if (g->path[way].there && g->path[way].gfn == gfn >> 9) {
-		level = PG_LEVEL_4K;
-		table = g->path[way].table;
-		w = g->path[way].w;
-		x = g->path[way].x;
+	path = has_path(g, leaf, gfn >> 9) ? leaf :
+	       has_path(g, upper, gfn >> 18) ? upper : NULL;
+	if (path) {
+		level = path == leaf ? PG_LEVEL_4K : PG_LEVEL_2M;
+		table = path->table;
+		w = path->w;
+		x = path->x;
 	}
 	for (;;) {
 		p = entry_of(table, gfn, level);
@@ -177,28 +220,28 @@ again:
 		if (hw_ad() && !hw_set(p, e, hw_a()))
 			goto again;
 		table = hw_addr(e);
-		if (--level == PG_LEVEL_4K) {
-			g->path[way].there = true;
-			g->path[way].gfn = gfn >> 9;
-			g->path[way].table = table;
-			g->path[way].w = w;
-			g->path[way].x = x;
-		}
+		if (--level == PG_LEVEL_4K)
+			keep_path(g, leaf, gfn >> 9, table, w, x);
+		else if (level == PG_LEVEL_2M)
+			keep_path(g, upper, gfn >> 18, table, w, x);
 	}
 	if ((write && !w) || (exec && !x)) {
 		*err = PFERR_PRESENT_MASK;
 		/* A fault ends what led to it, as far as it is cached. */
-		g->path[way].there = false;
+		leaf->there = false;
+		upper->there = false;
 		return WALK_FAULT;
 	}
 	if (hw_ad()) {
-		log = write && !(e & hw_d());
+		/* A nested guest's addresses are not the VM's: no log is kept. */
+		log = write && !(e & hw_d()) && g->now != GUEST_NESTED;
 		if (!hw_set(p, e, hw_a() | (write ? hw_d() : 0)))
 			goto again;
 		if (log)
 			g->pml[g->nr_pml++] = gfn;
 	}
 	t->there = true;
+	t->of = g->now;
 	t->level = level;
 	t->gfn = gfn & -(gfn_t)KVM_PAGES_PER_HPAGE(level);
 	t->pfn = hw_addr(e) >> PAGE_SHIFT;
@@ -208,9 +251,9 @@ again:
 	return WALK_OK;
 }
 
-static bool fits(struct guest_tlb *t, gfn_t gfn, bool write, bool exec)
+static bool fits(struct guest *g, struct guest_tlb *t, gfn_t gfn, bool write, bool exec)
 {
-	return t->there &&
+	return t->there && t->of == g->now &&
 	       t->gfn == (gfn & -(gfn_t)KVM_PAGES_PER_HPAGE(t->level)) &&
 	       (!write || (t->w && t->d)) && (!exec || t->x);
 }
@@ -219,10 +262,10 @@ static struct guest_tlb *lookup(struct guest *g, gfn_t gfn, bool write, bool exe
 {
 	struct guest_tlb *t = &g->small[gfn % GUEST_TLB];
 
-	if (fits(t, gfn, write, exec))
+	if (fits(g, t, gfn, write, exec))
 		return t;
 	t = &g->large[(gfn >> 9) % 4];
-	return fits(t, gfn, write, exec) ? t : NULL;
+	return fits(g, t, gfn, write, exec) ? t : NULL;
 }
 
 static void use(struct guest *g, gfn_t gfn, struct guest_tlb *t, bool write,
@@ -241,12 +284,15 @@ static void use(struct guest *g, gfn_t gfn, struct guest_tlb *t, bool write,
 		(void)*(volatile u64 *)&p->word[g->nr];
 		return;
 	}
+	__atomic_store_n(&p->written, 1, __ATOMIC_RELAXED);
+	p->word[g->nr]++;
+	/* The other address space is neither tracked nor logged. */
+	if (g->now == GUEST_SMM)
+		return;
 	if (unit_mmu_tracked(gfn))
 		unit_fail("track", "gfn %#llx was written to, by a translation that the guest %s",
 			  (unsigned long long)gfn, how);
-	__atomic_store_n(&p->written, 1, __ATOMIC_RELAXED);
 	unit_mmu_written(gfn);
-	p->word[g->nr]++;
 }
 
 static void fault(struct guest *g, gfn_t gfn, bool write, bool exec, u64 err)
@@ -269,7 +315,7 @@ static bool mmio_is_stale(struct guest *g, gfn_t gfn)
 {
 	struct kvm *kvm = g->vcpu.kvm;
 	int idx = srcu_read_lock(&kvm->srcu);
-	bool stale = __gfn_to_memslot(kvm_memslots(kvm), gfn);
+	bool stale = kvm_vcpu_gfn_to_memslot(&g->vcpu, gfn);
 
 	srcu_read_unlock(&kvm->srcu, idx);
 	return stale;
@@ -396,16 +442,34 @@ struct guest *guest_create(struct kvm *kvm)
 	g->nr = kvm->nr_vcpus;
 	g->rnd = unit_seed ^ (u64)(g->nr + 1) << 48;
 	unit_mmu_vcpu_init(vcpu, kvm, g->nr);
+	for (int i = 0; i < GUEST_MODES; i++)
+		g->roots[i] = INVALID_PAGE;
+	vcpu->arch.mmu->root_role.level = HOST_GFN >> 36 ? 5 : 4;
 	vcpu->arch.mmu->root_role.ad_disabled = !hw_ad();
 	kvm->vcpus[g->nr] = vcpu;
 	__atomic_store_n(&kvm->nr_vcpus, g->nr + 1, __ATOMIC_RELEASE);
 	return g;
 }
 
+void guest_switch(struct guest *g, enum guest_mode to)
+{
+	struct kvm_mmu *mmu = g->vcpu.arch.mmu;
+
+	g->roots[g->now] = mmu->root.hpa;
+	g->now = to;
+	mmu->root.hpa = g->roots[to];
+	g->roots[to] = INVALID_PAGE;
+	mmu->root_role.guest_mode = to == GUEST_NESTED;
+	mmu->root_role.smm = to == GUEST_SMM;
+}
+
 void guest_destroy(struct guest *g)
 {
-	if (VALID_PAGE(g->vcpu.arch.mmu->root.hpa))
-		unit_mmu_put_root(&g->vcpu);
+	for (int i = 0; i < GUEST_MODES; i++) {
+		guest_switch(g, i);
+		if (VALID_PAGE(g->vcpu.arch.mmu->root.hpa))
+			unit_mmu_put_root(&g->vcpu, &g->vcpu.arch.mmu->root.hpa);
+	}
 	unit_mmu_drop_caches(&g->vcpu);
 	__atomic_store_n(&g->vcpu.kvm->nr_vcpus, 0, __ATOMIC_RELEASE);
 	free(g);

@@ -5,13 +5,32 @@
 
 #include <linux/kvm_host.h>
 
-/* One memslot, aligned so that all of it but its last pages can be huge. */
-#define HOST_GFN	0x400UL
+/*
+ * One memslot, aligned so that all of it but its last pages can be huge. Guests come to
+ * three regions of 2M and a few pages; with pages of 1G these are its first two regions,
+ * its last one, and what follows. The number of a page tells where it is.
+ */
 #define HOST_REGIONS	3UL
 #define HOST_REGION	512UL
 #define HOST_PAGES	(HOST_REGIONS * HOST_REGION + 8)
 #define HOST_HVA	UNIT_UADDR
 #define HOST_GUESTS	4
+
+extern struct host_layout {
+	gfn_t gfn;		/* where the memslot begins */
+	unsigned long pages;	/* how many it has */
+	unsigned long region[HOST_REGIONS + 1];	/* which of its regions */
+	bool giga;		/* they are in one page of 1G, and what follows it */
+} host_layout;
+
+#define HOST_GFN	(host_layout.gfn)
+#define HOST_END	(host_layout.gfn + host_layout.pages)
+
+/* With pages of 1G or not, and high enough for a fifth level of tables or not. */
+void host_lay_out(bool giga, bool high);
+/* The page's gfn, and back; what is not there fails the test. */
+gfn_t host_gfn(unsigned long i);
+unsigned long host_index(gfn_t gfn);
 
 struct host_page {
 	u64 owner;		/* gfn + 1 while it is mapped there, atomic */
@@ -26,6 +45,7 @@ struct host_page {
 enum host_how { HOST_CHANCE, HOST_NEVER, HOST_ALWAYS };
 extern struct host_policy {
 	enum host_how huge;
+	enum host_how giga;	/* of the huge ones, those of 1G where there can be any */
 	enum host_how shared;	/* only to be read, if that is what is asked for */
 } host_policy;
 

@@ -64,14 +64,17 @@ unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,
 static bool any_slot(struct kvm *kvm, unsigned long start, unsigned long end)
 {
 	int idx = srcu_read_lock(&kvm->srcu);
-	struct kvm_memslots *slots = kvm_memslots(kvm);
+	struct kvm_memslots *slots;
 	bool found = false;
 
-	for (int i = 0; i < slots->used; i++) {
-		struct kvm_memory_slot *s = &slots->slots[i];
+	for (int as = 0; as < kvm_arch_nr_memslot_as_ids(kvm); as++) {
+		slots = __kvm_memslots(kvm, as);
+		for (int i = 0; i < slots->used; i++) {
+			struct kvm_memory_slot *s = &slots->slots[i];
 
-		found |= start < s->userspace_addr + s->npages * PAGE_SIZE &&
-			 end > s->userspace_addr;
+			found |= start < s->userspace_addr + s->npages * PAGE_SIZE &&
+				 end > s->userspace_addr;
+		}
 	}
 	srcu_read_unlock(&kvm->srcu, idx);
 	return found;
@@ -210,6 +213,7 @@ void unit_vm_destroy(struct kvm *kvm, void (*last_caches)(struct kvm *kvm))
 		unit_fail("rig", "the VM broke silently");
 	cleanup_srcu_struct(&kvm->srcu);
 	free(kvm->memslots);
+	free(kvm->smm_memslots);
 	free(kvm);
 }
 

@@ -117,6 +117,7 @@ struct unit_mutants {
 	bool unsettled_unseen;		/* who finds nothing does not wait */
 	bool log_unlooked;		/* a fault does not look at the log again */
 	bool retry_never;		/* no fault is ever stale */
+	bool smm_passed_over;		/* trees of the other address space */
 	bool overlaps_never;		/* no gfn is ever being invalidated */
 	bool walk_skips;		/* now and then an entry is passed over */
 	bool dirty_untold;		/* now and then a page is not told dirty */

@@ -21,7 +21,9 @@
 int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
 void kvm_mmu_spte_module_init(void);
 
-#define LOG_WORDS	DIV_ROUND_UP(HOST_PAGES, 64)
+/* As many as a memslot with a page of 1G has. */
+#define LOG_WORDS_MAX	(4096 + 1)
+#define LOG_WORDS	DIV_ROUND_UP(host_layout.pages, 64)
 
 struct unit_host kvm_host;
 struct unit_x86_ops kvm_x86_ops;
@@ -32,11 +34,17 @@ enum unit_format unit_format;
 static struct kmem_cache header_cache = { .size = sizeof(struct kvm_mmu_page) };
 struct kmem_cache *mmu_page_header_cache = &header_cache;
 
-/* By page of the memslot, atomic. */
-static unsigned long bitmap[LOG_WORDS], report[LOG_WORDS];
+/* By page of the memslot, atomic; and by page of the guests'. */
+static unsigned long bitmap[LOG_WORDS_MAX], report[LOG_WORDS_MAX];
 static unsigned long writes[HOST_PAGES], writes_checked[HOST_PAGES];
 static bool track_wanted[HOST_PAGES], track_done[HOST_PAGES];
 static long table_pages;
+
+/* Pages are tracked in the first address space, as in the base in each for itself. */
+static bool is_tracked(const struct kvm_memory_slot *slot, unsigned long i)
+{
+	return !slot->as_id && __atomic_load_n(&track_wanted[i], __ATOMIC_RELAXED);
+}
 
 static bool logged(const unsigned long *words, unsigned long i)
 {
@@ -118,28 +126,38 @@ static bool attr[HOST_PAGES], attr_open[HOST_PAGES];	/* atomic */
 static int lpage_disallowed[HOST_REGIONS + 1];
 static bool lpage_mixed[HOST_REGIONS + 1];
 
+/* With pages of 1G nothing is private. */
 static bool attr_of(gfn_t gfn)
 {
-	return __atomic_load_n(&attr[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+	return !host_layout.giga &&
+	       __atomic_load_n(&attr[host_index(gfn)], __ATOMIC_ACQUIRE);
 }
 
 bool unit_mmu_attr_open(gfn_t gfn)
 {
-	return __atomic_load_n(&attr_open[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&attr_open[host_index(gfn)], __ATOMIC_ACQUIRE);
 }
 
 static int max_level(const struct kvm_memory_slot *slot, gfn_t gfn)
 {
-	unsigned long first = (gfn - HOST_GFN) & -HOST_REGION;
+	int level = host_level(gfn);
 
-	if (host_level(gfn) == PG_LEVEL_4K || first + HOST_REGION > slot->npages)
+	if (gfn_round_for_level(gfn, level) + KVM_PAGES_PER_HPAGE(level) >
+	    slot->base_gfn + slot->npages)
 		return PG_LEVEL_4K;
-	if (lpage_disallowed[first / HOST_REGION] || lpage_mixed[first / HOST_REGION])
-		return PG_LEVEL_4K;
-	for (unsigned long i = first; i < first + HOST_REGION; i++)
-		if (__atomic_load_n(&track_wanted[i], __ATOMIC_RELAXED))
-			return PG_LEVEL_4K;
-	return PG_LEVEL_2M;
+	/* Attributes are of a region, and of all that lies in one page with it. */
+	for (unsigned long r = 0; r < HOST_REGIONS; r++)
+		while ((lpage_disallowed[r] || lpage_mixed[r]) && level > PG_LEVEL_4K &&
+		       gfn_round_for_level(host_gfn(r * HOST_REGION), level) ==
+		       gfn_round_for_level(gfn, level))
+			level--;
+	for (unsigned long i = 0; i < HOST_PAGES && level > PG_LEVEL_4K; i++)
+		while (is_tracked(slot, i) &&
+		       gfn_round_for_level(host_gfn(i), level) ==
+		       gfn_round_for_level(gfn, level))
+			if (--level == PG_LEVEL_4K)
+				break;
+	return level;
 }
 
 void (*unit_mmu_level_asked)(void);
@@ -169,7 +187,8 @@ void kvm_mmu_hugepage_adjust(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault
 		return;
 	fault->goal_level = fault->req_level;
 	below = KVM_PAGES_PER_HPAGE(fault->goal_level) - 1;
-	for (gfn_t gfn = fault->gfn & ~below; gfn <= (fault->gfn | below); gfn++)
+	for (gfn_t gfn = fault->gfn & ~below;
+	     !host_layout.giga && gfn <= (fault->gfn | below); gfn++)
 		if (attr_of(gfn) != fault->is_private)
 			unit_fail("attr", "gfn %#llx is in a huge page of mixed attributes",
 				  (unsigned long long)gfn);
@@ -184,7 +203,7 @@ void disallowed_hugepage_adjust(struct kvm_page_fault *fault, u64 spte, int leve
 {
 	if (level == PG_LEVEL_4K || level != fault->goal_level ||
 	    !is_shadow_present_pte(spte) || is_large_pte(spte) ||
-	    !spte_to_child_sp(spte)->nx_huge_page_disallowed)
+	    !data_race(spte_to_child_sp(spte)->nx_huge_page_disallowed))
 		return;
 	fault->pfn |= fault->gfn & (KVM_PAGES_PER_HPAGE(level) -
 				    KVM_PAGES_PER_HPAGE(level - 1));
@@ -194,7 +213,7 @@ void disallowed_hugepage_adjust(struct kvm_page_fault *fault, u64 spte, int leve
 int mmu_try_to_unsync_pages(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			    gfn_t gfn, bool can_unsync, bool prefetch)
 {
-	return __atomic_load_n(&track_wanted[gfn - HOST_GFN], __ATOMIC_RELAXED);
+	return is_tracked(slot, host_index(gfn));
 }
 
 static u8 memory_type(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
@@ -225,12 +244,12 @@ void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 
 void unit_mmu_written(gfn_t gfn)
 {
-	__atomic_fetch_add(&writes[gfn - HOST_GFN], 1, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&writes[host_index(gfn)], 1, __ATOMIC_RELEASE);
 }
 
 bool unit_mmu_tracked(gfn_t gfn)
 {
-	return __atomic_load_n(&track_done[gfn - HOST_GFN], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&track_done[host_index(gfn)], __ATOMIC_ACQUIRE);
 }
 
 static struct kvm_memory_slot *the_slot(struct kvm *kvm)
@@ -243,19 +262,19 @@ void unit_mmu_track(struct kvm *kvm, gfn_t gfn)
 	int idx = srcu_read_lock(&kvm->srcu);
 
 	write_lock(&kvm->mmu_lock);
-	__atomic_store_n(&track_wanted[gfn - HOST_GFN], true, __ATOMIC_RELAXED);
+	__atomic_store_n(&track_wanted[host_index(gfn)], true, __ATOMIC_RELAXED);
 	if (kvm_tdp_mmu_write_protect_gfn(kvm, the_slot(kvm), gfn, PG_LEVEL_4K))
 		kvm_flush_remote_tlbs(kvm);
 	write_unlock(&kvm->mmu_lock);
 	srcu_read_unlock(&kvm->srcu, idx);
-	__atomic_store_n(&track_done[gfn - HOST_GFN], true, __ATOMIC_RELEASE);
+	__atomic_store_n(&track_done[host_index(gfn)], true, __ATOMIC_RELEASE);
 }
 
 void unit_mmu_untrack(struct kvm *kvm, gfn_t gfn)
 {
-	__atomic_store_n(&track_done[gfn - HOST_GFN], false, __ATOMIC_RELEASE);
+	__atomic_store_n(&track_done[host_index(gfn)], false, __ATOMIC_RELEASE);
 	write_lock(&kvm->mmu_lock);
-	__atomic_store_n(&track_wanted[gfn - HOST_GFN], false, __ATOMIC_RELAXED);
+	__atomic_store_n(&track_wanted[host_index(gfn)], false, __ATOMIC_RELAXED);
 	write_unlock(&kvm->mmu_lock);
 }
 
@@ -281,14 +300,14 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all)
 	struct kvm_memory_slot *slot;
 
 	for (unsigned long i = 0; on && i < LOG_WORDS * 64; i++)
-		if (all && i < HOST_PAGES)
+		if (all && i < host_layout.pages)
 			set_bit(i, bitmap);
 		else
 			clear_bit(i, bitmap);
 	/* What is dirty at first need not be watched yet. */
 	if (on)
 		kvm->manual_dirty_log_protect = all ? KVM_DIRTY_LOG_INITIALLY_SET : 0;
-	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA,
+	unit_slot_set(kvm, 0, HOST_GFN, host_layout.pages, HOST_HVA,
 		      on ? KVM_MEM_LOG_DIRTY_PAGES : 0);
 	atomic_set(&kvm->nr_memslots_dirty_logging, on);
 	mutex_lock(&kvm->slots_lock);
@@ -386,10 +405,12 @@ void unit_mmu_read_log(struct kvm *kvm, bool locked)
 		unit_relax();
 	collect(kvm);
 	for (unsigned long i = 0; i < HOST_PAGES; i++) {
-		if (now[i] != writes_checked[i] && !logged(report, i) &&
-		    !logged(bitmap, i))
+		unsigned long bit = host_gfn(i) - HOST_GFN;
+
+		if (now[i] != writes_checked[i] && !logged(report, bit) &&
+		    !logged(bitmap, bit))
 			unit_fail("log", "gfn %#lx was written to, and is in no log",
-				  HOST_GFN + i);
+				  (unsigned long)host_gfn(i));
 		writes_checked[i] = now[i];
 	}
 out:
@@ -416,14 +437,14 @@ void unit_mmu_split(struct kvm *kvm, gfn_t start, gfn_t end)
 
 /* Faults. */
 
-void unit_mmu_put_root(struct kvm_vcpu *vcpu)
+void unit_mmu_put_root(struct kvm_vcpu *vcpu, hpa_t *root)
 {
 	struct kvm *kvm = vcpu->kvm;
 
 	read_lock(&kvm->mmu_lock);
-	kvm_tdp_mmu_put_root(kvm, root_to_sp(vcpu->arch.mmu->root.hpa));
+	kvm_tdp_mmu_put_root(kvm, root_to_sp(*root));
 	read_unlock(&kvm->mmu_lock);
-	vcpu->arch.mmu->root.hpa = INVALID_PAGE;
+	*root = INVALID_PAGE;
 }
 
 /* Without mmu_lock: give back what was taken to notice an access or a write. */
@@ -483,7 +504,7 @@ int kvm_tdp_page_fault(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	int r = RET_PF_RETRY;
 
 	if (fault->slot && fault->present && fault->write &&
-	    __atomic_load_n(&track_wanted[fault->gfn - HOST_GFN], __ATOMIC_RELAXED))
+	    is_tracked(fault->slot, host_index(fault->gfn)))
 		return RET_PF_WRITE_PROTECTED;
 	if (fast_fault(vcpu, fault))
 		return RET_PF_SPURIOUS;
@@ -530,7 +551,7 @@ int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err)
 	int emulation = 0;
 	u8 level;
 
-	if (gfn >= HOST_GFN && gfn < HOST_GFN + HOST_PAGES && attr_of(gfn))
+	if (gfn >= HOST_GFN && gfn < HOST_END && attr_of(gfn))
 		err |= PFERR_PRIVATE_ACCESS;
 	return kvm_mmu_do_page_fault(vcpu, gpa, err, false, &emulation, &level);
 }
@@ -719,7 +740,14 @@ struct kvm *unit_mmu_vm_create(struct mm_struct *mm, enum unit_format format)
 	unit_dirty_bitmap = bitmap;
 	kvm = unit_vm_create(mm);
 	EXPECT(vhost_task_create(nx_turn, nx_kill, kvm, "recovery"));
-	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+	unit_slot_set(kvm, 0, HOST_GFN, host_layout.pages, HOST_HVA, 0);
+	/* The same memory, in the other address space. */
+	kvm->smm_memslots = calloc(1, sizeof(*kvm->smm_memslots));
+	kvm->smm_memslots->slots[kvm->smm_memslots->used++] =
+		(struct kvm_memory_slot) {
+			.base_gfn = HOST_GFN, .npages = host_layout.pages,
+			.userspace_addr = HOST_HVA, .as_id = 1,
+		};
 	return kvm;
 }
 
@@ -743,13 +771,15 @@ static void count_table(u64 *table, int level, long *leafs, long *tables)
 
 void unit_mmu_count(struct kvm *kvm)
 {
-	hpa_t seen[HOST_GUESTS];
+	hpa_t seen[HOST_GUESTS * (GUEST_MODES + 1)], root;
 	long leafs[5] = {}, tables = 0;
 	int n = 0, i, k;
 
-	for (i = 0; i < kvm->nr_vcpus; i++) {
-		hpa_t root = kvm->vcpus[i]->arch.mmu->root.hpa;
+	for (i = 0; i < kvm->nr_vcpus * (GUEST_MODES + 1); i++) {
+		struct guest *g = (struct guest *)kvm->vcpus[i / (GUEST_MODES + 1)];
 
+		k = i % (GUEST_MODES + 1);
+		root = k < GUEST_MODES ? g->roots[k] : g->vcpu.arch.mmu->root.hpa;
 		for (k = 0; k < n && seen[k] != root; k++)
 			;
 		if (!VALID_PAGE(root) || k < n)

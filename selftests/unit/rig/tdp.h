@@ -28,7 +28,7 @@ void unit_mmu_vcpu_init(struct kvm_vcpu *vcpu, struct kvm *kvm, int id);
 /* A guest's memory caches, and its roots. */
 void unit_mmu_topup(struct kvm_vcpu *vcpu);
 void unit_mmu_drop_caches(struct kvm_vcpu *vcpu);
-void unit_mmu_put_root(struct kvm_vcpu *vcpu);
+void unit_mmu_put_root(struct kvm_vcpu *vcpu, hpa_t *root);
 int unit_mmu_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err);
 
 /* What KVM's ioctls and its own threads do, with the locks that they hold. */

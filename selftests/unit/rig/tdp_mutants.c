@@ -10,6 +10,7 @@
 #include "invalidate.h"
 #include "nx.h"
 #include "pass.h"
+#include "roots.h"
 #include "tables.h"
 #include "walk.h"
 #include "zap.h"
@@ -25,6 +26,8 @@ void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slo
 			      gfn_t gfn, u64 spte);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __real_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
+struct kvm_mmu_page *__real_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
+					  int as_id, bool only_valid);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
@@ -36,6 +39,8 @@ void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slo
 			      gfn_t gfn, u64 spte);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
+struct kvm_mmu_page *__wrap_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
+					  int as_id, bool only_valid);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p)
 {
@@ -79,6 +84,13 @@ bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
 {
 	return !unit_mutants.overlaps_never &&
 	       __real_tdp_inflight_overlaps(kvm, start, end);
+}
+
+struct kvm_mmu_page *__wrap_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
+					  int as_id, bool only_valid)
+{
+	return __real_tdp_root_next(kvm, prev, unit_mutants.smm_passed_over &&
+				    as_id == 1 ? 0 : as_id, only_valid);
 }
 
 void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,

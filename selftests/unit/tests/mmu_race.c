@@ -29,18 +29,18 @@ static gfn_t hot_gfn(uint64_t *rnd)
 	u64 r = unit_rand(rnd);
 
 	if (setup.narrow)
-		return HOST_GFN + HOST_REGION + hot[r % 4];
+		return host_gfn(HOST_REGION + hot[r % 4]);
 	if (r % 64 == 0)
-		return HOST_GFN + (r >> 8) % HOST_PAGES;
+		return host_gfn((r >> 8) % HOST_PAGES);
 	if (r % 16 == 1)
-		return HOST_GFN + HOST_PAGES - 1 - (r >> 8) % 3;
-	return HOST_GFN + (r >> 8) % HOST_REGIONS * HOST_REGION +
-	       hot[(r >> 16) % ARRAY_SIZE(hot)];
+		return host_gfn(HOST_PAGES - 1 - (r >> 8) % 3);
+	return host_gfn((r >> 8) % HOST_REGIONS * HOST_REGION +
+			hot[(r >> 16) % ARRAY_SIZE(hot)]);
 }
 
 static void hot_range(uint64_t *rnd, gfn_t *start, gfn_t *end)
 {
-	gfn_t last = HOST_GFN + HOST_PAGES;
+	gfn_t last = HOST_END;
 	u64 r = unit_rand(rnd) % 16;
 
 	*start = hot_gfn(rnd);
@@ -51,6 +51,9 @@ static void hot_range(uint64_t *rnd, gfn_t *start, gfn_t *end)
 	} else if (!setup.narrow && r < 3) {
 		*start &= -HOST_REGION;
 		*end = *start + HOST_REGION;
+	} else if (!setup.narrow && setup.giga && r == 3) {
+		*start = HOST_GFN;
+		*end = HOST_GFN + KVM_PAGES_PER_HPAGE(PG_LEVEL_1G);
 	}
 	*end = min(*end, last);
 }
@@ -60,15 +63,25 @@ static gfn_t guest_gfn(struct guest *g)
 	return unit_rand(&g->rnd) % 256 ? hot_gfn(&g->rnd) : HOST_GFN - 1;
 }
 
+static void pre_fault(struct guest *g)
+{
+	gfn_t gfn = hot_gfn(&g->rnd), end = gfn + 1 + unit_rand(&g->rnd) % 40;
+
+	/* Between regions there may be nothing, but after the memslot. */
+	if (gfn < host_gfn(HOST_REGIONS * HOST_REGION))
+		end = min(end, (gfn | (HOST_REGION - 1)) + 1);
+	guest_pre_fault(g, gfn, end - gfn);
+}
+
 static void guest_main(void *arg)
 {
 	struct guest *g = arg;
 
 	while (!stopped()) {
-		/* It may end after the memslot. */
+		if (setup.modes && unit_rand(&g->rnd) % 4 == 0)
+			guest_switch(g, unit_rand(&g->rnd) % GUEST_MODES);
 		if (setup.pre_fault && unit_rand(&g->rnd) % 8 == 0)
-			guest_pre_fault(g, hot_gfn(&g->rnd),
-					1 + unit_rand(&g->rnd) % 40);
+			pre_fault(g);
 		guest_run(g, 200, guest_gfn);
 	}
 	add(&total.pre_faults, g->pre_faults);
@@ -189,7 +202,7 @@ static void tracker(void *arg)
 	uint64_t rnd = my_seed();
 
 	while (!stopped()) {
-		gfn_t gfn = HOST_GFN + HOST_REGION + 2;
+		gfn_t gfn = host_gfn(HOST_REGION + 2);
 
 		unit_mmu_track(kvm, gfn);
 		unit_relax();
@@ -227,7 +240,9 @@ static void splitter(void *arg)
 
 	while (!stopped()) {
 		hot_range(&rnd, &start, &end);
-		unit_mmu_split(kvm, start & -HOST_REGION, end);
+		/* A gigabyte of small pages is more than a test has time for. */
+		start &= -HOST_REGION;
+		unit_mmu_split(kvm, start, setup.giga ? start + HOST_REGION : end);
 		unit_relax();
 		add(&total.splits, 1);
 	}
@@ -241,10 +256,10 @@ static void deleter(void *arg)
 		unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
 		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
 		/* Nobody tells KVM of this any more. */
-		host_unmap(HOST_GFN, HOST_GFN + HOST_PAGES, true);
+		host_unmap(HOST_GFN, HOST_END, true);
 		unit_relax();
 		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
-		unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
+		unit_slot_set(kvm, 0, HOST_GFN, host_layout.pages, HOST_HVA, 0);
 		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
 		for (int n = 0; n < 20 && !stopped(); n++)
 			unit_relax();
@@ -268,6 +283,7 @@ void mmu_race_run(const struct mmu_race *race)
 	start_over();
 	mm = unit_mm_create();
 	current->mm = mm;
+	host_lay_out(setup.giga, setup.high);
 	host_begin(mm);
 	nx_huge_pages = setup.nx;
 	kvm = unit_mmu_vm_create(mm, setup.format);
@@ -298,8 +314,8 @@ void mmu_race_run(const struct mmu_race *race)
 	/* The dust has settled: everything works, and is counted. */
 	unit_mmu_zap_all_fast(kvm);
 	for (i = 0; i < setup.guests; i++)
-		for (gfn_t gfn = HOST_GFN; gfn < HOST_GFN + HOST_PAGES; gfn += 61)
-			EXPECT(guest_access(guests[i], gfn, gfn % 2, false));
+		for (unsigned long n = 0; n < HOST_PAGES; n += 61)
+			EXPECT(guest_access(guests[i], host_gfn(n), n % 2, false));
 	unit_mmu_count(kvm);
 	for (i = 0; i < setup.guests; i++)
 		guest_destroy(guests[i]);
@@ -371,12 +387,53 @@ TEST_FORMATS(mmu_pre_fault, "what is mapped ahead against unmaps, splits and the
 						  .pre_faults = 21 });
 }
 
+TEST_FORMATS(mmu_modes, "everything at once, with SMM and nested guests")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
+					   .modes = true, .unmappers = 2,
+					   .cleaners = 1, .gfn_zappers = 1,
+					   .root_zappers = 1, .agers = 1,
+					   .loggers = 1, .trackers = 1,
+					   .recoverers = 1, .splitters = 1,
+					   .nx = true, .pre_fault = true,
+					   .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+						  .cleans = 1, .gfn_zaps = 1,
+						  .root_zaps = 1 });
+}
+
+TEST_FORMATS(mmu_giga, "pages of 1G, 2M and 4K against unmaps, write-back and splits")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .giga = true,
+					   .guests = 3, .unmappers = 2,
+					   .cleaners = 1, .gfn_zappers = 1,
+					   .splitters = 1, .loggers = 1,
+					   .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+						  .splits = 1, .logs = 1 });
+}
+
+TEST_FORMATS(mmu_high, "everything at once, with five levels of tables and pages of 1G")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .giga = true,
+					   .high = true, .guests = 3,
+					   .unmappers = 2, .cleaners = 1,
+					   .gfn_zappers = 1, .root_zappers = 1,
+					   .agers = 1, .loggers = 1, .trackers = 1,
+					   .recoverers = 1, .splitters = 1,
+					   .nx = true, .pre_fault = true,
+					   .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+						  .cleans = 1, .gfn_zaps = 1,
+						  .root_zaps = 1 });
+}
+
 TEST_FORMATS(mmu_deleted, "a memslot goes alone, and its tables with it")
 {
 	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
 					   .unmappers = 1, .gfn_zappers = 1,
 					   .root_zappers = 1, .deleters = 1,
-					   .pre_fault = true, .ms = unit_race_ms },
+					   .pre_fault = true, .modes = true, .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
 						  .deletions = 2 });
 }

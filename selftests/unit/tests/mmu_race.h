@@ -17,7 +17,10 @@ struct mmu_race {
 	int loggers, trackers, recoverers, splitters, converters, deleters;
 	bool nx;			/* no huge page is executable */
 	bool pre_fault;			/* guests have memory mapped ahead */
+	bool modes;			/* guests go into SMM, and have guests */
 	bool narrow;			/* all want the same few pages */
+	bool giga;			/* there are pages of 1G */
+	bool high;			/* there are five levels of tables */
 	bool storm;			/* more unmaps in flight than are listed */
 	unsigned int ms;
 };

@@ -160,6 +160,96 @@ TEST(mmu_step_huge, "mmu: a huge page takes one fault, and is back in place afte
 	end();
 }
 
+/* Pages of each size. */
+static bool maps(long giga, long mega, long small)
+{
+	return mapped(PG_LEVEL_1G) == giga && mapped(PG_LEVEL_2M) == mega &&
+	       mapped(PG_LEVEL_4K) == small;
+}
+
+static void step_giga(enum unit_format format, bool high)
+{
+	gfn_t last = HOST_REGIONS - 1;
+
+	host_lay_out(true, high);
+	host_policy.giga = HOST_ALWAYS;
+	begin(format, HOST_ALWAYS);
+	last = host_gfn(last * HOST_REGION);
+	EXPECT_EQ(faults(HOST_GFN, 1024, true), 1);
+	EXPECT_EQ(faults(last, 512, true), 0);
+	EXPECT(maps(1, 0, 0));
+
+	/* To small ones by way of those of 2M, and back by one. */
+	unit_mmu_split(kvm, last, last + HOST_REGION);
+	EXPECT(maps(0, 511, 512));
+	kvm_flush_remote_tlbs(kvm);
+	EXPECT_EQ(faults(HOST_GFN, 1024, true) + faults(last, 512, true), 0);
+	unit_mmu_recover_huge(kvm);
+	EXPECT(maps(1, 0, 0));
+	EXPECT_EQ(faults(last, 512, true), 0);
+
+	/* The same by faults, when writes are logged. */
+	unit_mmu_log_writes(kvm, true, false);
+	EXPECT_EQ(faults(last + 5, 3, true), 3);
+	EXPECT(maps(0, 511, 512));
+	unit_mmu_read_log(kvm, false);
+	unit_mmu_log_writes(kvm, false, false);
+	EXPECT(maps(1, 0, 0));
+	EXPECT_EQ(faults(last, 512, true), 0);
+
+	/* The host takes a page, and has 2M still where the others were. */
+	host_unmap(HOST_GFN + 7, HOST_GFN + 8, true);
+	EXPECT(maps(0, 0, 0));
+	EXPECT_EQ(faults(last, 512, true), 1);
+	EXPECT(maps(0, 1, 0));
+	end();
+}
+
+TEST(mmu_step_modes, "mmu: each mode has its own tree, and an unmap takes from all")
+{
+	begin(UNIT_EPT_PML, HOST_NEVER);
+	for (int mode = 0; mode < GUEST_MODES; mode++) {
+		guest_switch(g, mode);
+		EXPECT_EQ(faults(GFN, 1, true), 1);
+		EXPECT_EQ(mapped(PG_LEVEL_4K), mode + 1);
+	}
+	for (int mode = 0; mode < GUEST_MODES; mode++) {
+		guest_switch(g, mode);
+		EXPECT_EQ(faults(GFN, 1, true), 0);
+	}
+	host_unmap(GFN, GFN + 1, true);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 0);
+	end();
+}
+
+TEST(mmu_step_smm_slot, "mmu: a memslot that goes alone leaves the other address space alone")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	for (int mode = 0; mode < GUEST_MODES; mode++) {
+		guest_switch(g, mode);
+		EXPECT_EQ(faults(GFN, 1, true), 1);
+	}
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 1);
+	EXPECT_EQ(faults(GFN, 1, true), 0);
+	guest_switch(g, GUEST_NESTED);
+	EXPECT(!guest_access(g, GFN, true, false));
+	end();
+}
+
+TEST(mmu_step_giga, "mmu: a page of 1G becomes small ones, and one again")
+{
+	for (int format = 0; format < UNIT_FORMATS; format++)
+		step_giga(format, false);
+}
+
+TEST(mmu_step_high, "mmu: the same with five levels of tables")
+{
+	for (int format = 0; format < UNIT_FORMATS; format++)
+		step_giga(format, true);
+}
+
 TEST(mmu_step_cow, "mmu: a write that breaks copy-on-write is one fault")
 {
 	begin(UNIT_NPT, HOST_NEVER);
@@ -180,7 +270,7 @@ static void split_without(unsigned long nth)
 	EXPECT_EQ(faults(GFN, 1, true), 1);
 	EXPECT_EQ(faults(GFN + HOST_REGION, 1, true), 1);
 	unit_alloc_fail_nth(nth);
-	unit_mmu_split(kvm, HOST_GFN, HOST_GFN + HOST_PAGES);
+	unit_mmu_split(kvm, HOST_GFN, HOST_END);
 	unit_alloc_fail_nth(0);
 	unit_mmu_count(kvm);
 	EXPECT_EQ(faults(GFN, 1024, true), 0);
@@ -312,7 +402,7 @@ TEST(mmu_step_slot_tables, "mmu: a memslot that goes takes the tables that no ot
 	EXPECT_EQ(tables(), 2 + HOST_REGIONS + 1);
 	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
 	EXPECT_EQ(tables(), 0);
-	host_unmap(HOST_GFN, HOST_GFN + HOST_PAGES, true);
+	host_unmap(HOST_GFN, HOST_END, true);
 	EXPECT(!guest_access(g, GFN, false, false));
 	unit_slot_set(kvm, 0, HOST_GFN, HOST_PAGES, HOST_HVA, 0);
 	EXPECT(guest_access(g, GFN, true, false));

@@ -53,12 +53,39 @@ PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
 }
 
 PLANTED(p_overlaps, "mmu: neighbours that are mapped while they are being unmapped",
-	"after the page has gone|after it has gone|not in a huge page any more|data race|KVM_BUG_ON")
+	"after the page has gone|after it has gone|not in a huge page any more|was never told dirty|data race|KVM_BUG_ON")
 {
 	unit_mutants.overlaps_never = true;
 	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
 					 .unmappers = 5, .pre_fault = true,
 					 .narrow = true, .ms = PLANTED_MS });
+}
+
+PLANTED(p_smm, "mmu: trees of the other address space that are passed over",
+	"after the page has gone|after it has gone|was never told dirty|data race|not in a huge page any more|KVM_BUG_ON")
+{
+	unit_mutants.smm_passed_over = true;
+	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
+					 .unmappers = 3, .modes = true,
+					 .narrow = true, .ms = PLANTED_MS });
+}
+
+PLANTED(p_flush_lost_giga, "mmu: TLB flushes that are left out, with pages of 1G",
+	"after the page has gone|data race|reads a table that was freed|unit: dirty: |unit: log: ")
+{
+	unit_mutants.flush_lost = true;
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 3, .giga = true,
+					 .splitters = 1, .loggers = 1,
+					 .ms = PLANTED_MS });
+}
+
+PLANTED(p_walk_skips_high, "mmu: walks that pass over an entry, with five levels",
+	"after the page has gone|after it has gone|was never told dirty|data race|unit: count: |unit: log: |not in a huge page any more|KVM_BUG_ON")
+{
+	unit_mutants.walk_skips = true;
+	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 3, .giga = true,
+					 .high = true, .gfn_zappers = 1,
+					 .ms = PLANTED_MS });
 }
 
 PLANTED(p_spte_stored, "mmu: entries that are stored, not exchanged",
@@ -103,7 +130,7 @@ static void conversions(void)
 }
 
 PLANTED(p_attrs_unzapped, "mmu: attributes that change, and what was mapped stays",
-	"while its attribute changes|after the page has gone|KVM_BUG_ON")
+	"while its attribute changes|after the page has gone|after it has gone|KVM_BUG_ON")
 {
 	unit_mutants.zap_nothing = true;
 	conversions();

@@ -66,6 +66,7 @@ struct kvm {
 	struct mutex slots_lock;
 	struct mm_struct *mm;
 	struct kvm_memslots __rcu *memslots;
+	struct kvm_memslots *smm_memslots;	/* of a VM that has SMM; they stay */
 	spinlock_t mn_invalidate_lock;
 	unsigned long mn_active_invalidate_count;
 	spinlock_t gpc_lock;
@@ -184,7 +185,8 @@ static inline bool kvm_dirty_log_manual_protect_and_init_set(struct kvm *kvm)
 {
 	return kvm->manual_dirty_log_protect & KVM_DIRTY_LOG_INITIALLY_SET;
 }
-#define __kvm_memslots(kvm, as_id)	kvm_memslots(kvm)
+#define __kvm_memslots(kvm, as_id) \
+	((as_id) ? (kvm)->smm_memslots : kvm_memslots(kvm))
 
 struct kvm_memslot_iter {
 	struct kvm_memory_slot *slot;
@@ -195,12 +197,14 @@ struct kvm_memslot_iter {
 	for ((iter)->slot = (set)->slots; (iter)->slot->npages; (iter)->slot++)	\
 		if ((iter)->slot->base_gfn < (end) &&				\
 		    (start) < (iter)->slot->base_gfn + (iter)->slot->npages)
-#define kvm_arch_nr_memslot_as_ids(kvm)	1
-#define kvm_memslots_for_spte_role(kvm, role)	kvm_memslots(kvm)
-#define kvm_vcpu_memslots(vcpu)		kvm_memslots((vcpu)->kvm)
+#define kvm_arch_nr_memslot_as_ids(kvm)	\
+	((kvm)->smm_memslots && !(kvm)->arch.has_private_mem ? 2 : 1)
+#define kvm_vcpu_memslots(vcpu) \
+	__kvm_memslots((vcpu)->kvm, (vcpu)->arch.mmu->root_role.smm)
 #define kvm_vcpu_gfn_to_memslot(vcpu, gfn) \
-	__gfn_to_memslot(kvm_memslots((vcpu)->kvm), gfn)
+	__gfn_to_memslot(kvm_vcpu_memslots(vcpu), gfn)
 #define kvm_arch_has_private_mem(kvm)	((kvm)->arch.has_private_mem)
+#define kvm_memslots_for_spte_role(kvm, role)	__kvm_memslots(kvm, (role).smm)
 #define kvm_arch_guest_memory_reclaimed(kvm)	((void)0)
 #define kvm_prepare_memory_fault_exit(...)	((void)0)
 #define rcuwait_wake_up(w)			((void)0)
