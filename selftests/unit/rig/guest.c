@@ -114,6 +114,29 @@ static void free_obsolete(struct kvm_vcpu *vcpu, hpa_t *root)
 		unit_mmu_put_root(vcpu, root);
 }
 
+/* Roots that are obsolete, of this mode and of others. */
+void kvm_mmu_free_obsolete_roots(struct kvm_vcpu *vcpu)
+{
+	struct guest *g = (struct guest *)vcpu;
+
+	free_obsolete(vcpu, &vcpu->arch.mmu->root.hpa);
+	for (int i = 0; i < GUEST_MODES; i++)
+		free_obsolete(vcpu, &g->roots[i]);
+}
+
+/* As kvm_mmu_reload(): a root is made if there is none. */
+static void reload(struct guest *g)
+{
+	struct kvm_vcpu *vcpu = &g->vcpu;
+
+	if (!VALID_PAGE(vcpu->arch.mmu->root.hpa)) {
+		unit_mmu_topup(vcpu);
+		EXPECT_EQ(kvm_tdp_mmu_alloc_root(vcpu), 0);
+		/* A processor comes to a new root with nothing of the old one. */
+		forget_now(g);
+	}
+}
+
 static void serve(struct guest *g)
 {
 	struct kvm_vcpu *vcpu = &g->vcpu;
@@ -122,17 +145,9 @@ static void serve(struct guest *g)
 
 	if (req & BIT(KVM_REQ_TLB_FLUSH))
 		forget(g);
-	if (req & BIT(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS)) {
-		free_obsolete(vcpu, &vcpu->arch.mmu->root.hpa);
-		for (int i = 0; i < GUEST_MODES; i++)
-			free_obsolete(vcpu, &g->roots[i]);
-	}
-	if (!VALID_PAGE(vcpu->arch.mmu->root.hpa)) {
-		unit_mmu_topup(vcpu);
-		EXPECT_EQ(kvm_tdp_mmu_alloc_root(vcpu), 0);
-		/* A processor comes to a new root with nothing of the old one. */
-		forget_now(g);
-	}
+	if (req & BIT(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS))
+		kvm_mmu_free_obsolete_roots(vcpu);
+	reload(g);
 }
 
 static void enter(struct guest *g)
@@ -397,8 +412,8 @@ long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
 	u64 end;
 	int r;
 
+	reload((struct guest *)vcpu);
 	do {
-		serve((struct guest *)vcpu);
 		r = kvm_mmu_do_page_fault(vcpu, range->gpa, 0, true, NULL, &level);
 	} while (r == RET_PF_RETRY);
 	if (r < 0 || r == RET_PF_EMULATE)

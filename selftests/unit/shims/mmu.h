@@ -62,5 +62,7 @@ void kvm_mmu_set_mmio_spte_mask(u64 value, u64 mask, u64 access);
 void kvm_mmu_set_me_spte_mask(u64 value, u64 mask);
 void kvm_mmu_set_ept_masks(bool has_ad_bits, bool has_exec_only);
 void kvm_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end);
+/* rig/guest.c */
+void kvm_mmu_free_obsolete_roots(struct kvm_vcpu *vcpu);
 
 #endif

@@ -599,6 +599,17 @@ TEST(mmu_step_beyond, "mmu: what a tree has no bits for is emulated, and not map
 	end();
 }
 
+TEST(mmu_step_ahead_new, "mmu: pages are mapped ahead in a new tree once the old one has gone")
+{
+	begin(UNIT_EPT, HOST_NEVER);
+	EXPECT_EQ(guest_pre_fault(g, GFN, 2), 2);
+	unit_mmu_zap_all_fast(kvm);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 0);
+	EXPECT_EQ(guest_pre_fault(g, GFN, 2), 2);
+	EXPECT_EQ(mapped(PG_LEVEL_4K), 2);
+	end();
+}
+
 static int reflected;
 
 /* As the fault of a nested guest that its hypervisor has been told of. */

@@ -190,8 +190,14 @@ static gfn_t tdp_pre_fault(struct kvm_vcpu *vcpu, gfn_t gfn, gfn_t end)
 long kvm_arch_vcpu_pre_fault_memory(struct kvm_vcpu *vcpu,
 				    struct kvm_pre_fault_memory *range)
 {
-	long done = kvm_arch_vcpu_pre_fault_memory_base(vcpu, range);
+	long done;
 
+	/* As at a VM entry: the base's step does not end while the root is obsolete. */
+	if (tdp_mmu_enabled &&
+	    kvm_check_request(KVM_REQ_MMU_FREE_OBSOLETE_ROOTS, vcpu))
+		kvm_mmu_free_obsolete_roots(vcpu);
+
+	done = kvm_arch_vcpu_pre_fault_memory_base(vcpu, range);
 	if (done != PAGE_SIZE || range->size == PAGE_SIZE || !tdp_mmu_enabled)
 		return done;
 

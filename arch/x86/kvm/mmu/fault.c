@@ -9,6 +9,7 @@
 #include "around.h"
 #include "dirty.h"
 #include "nx.h"
+#include "roots.h"
 #include "sptes.h"
 #include "tables.h"
 #include "tdp_mmu.h"
@@ -212,6 +213,15 @@ static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, u64 err)
 	       (err & PFERR_WRITE_MASK) && !kvm_arch_has_private_mem(vcpu->kvm);
 }
 
+/* Whether the vCPU's tree takes nothing any more, until the vCPU has another. */
+static bool tdp_fault_root_goes(struct kvm_vcpu *vcpu)
+{
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
+
+	return tdp_mmu_enabled && mmu->root_role.direct && VALID_PAGE(mmu->root.hpa) &&
+	       tdp_root_role(root_to_sp(mmu->root.hpa)).invalid;
+}
+
 /* Whether the fault's memslot is being deleted or moved. */
 static bool tdp_fault_slot_goes(struct kvm_vcpu *vcpu, gpa_t gpa)
 {
@@ -272,7 +282,8 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		 /* The guest does not have something better to do. */
 		 queued == vcpu->async_pf.queued && !tdp_fault_is_urgent(vcpu));
 
-	if (r == RET_PF_RETRY && prefetch && tdp_fault_slot_goes(vcpu, gpa))
+	if (r == RET_PF_RETRY && prefetch &&
+	    (tdp_fault_slot_goes(vcpu, gpa) || tdp_fault_root_goes(vcpu)))
 		return -EAGAIN;
 
 	return r;

@@ -233,7 +233,8 @@ static struct kvm_mmu_page *tdp_root_next_scheduled(struct kvm *kvm)
  * kvm_tdp_mmu_zap_invalidated_roots - empty the trees that were invalidated
  * @kvm: the VM
  *
- * When this returns nothing is left in them. No TLB flush: no vCPU enters the guest
+ * When this returns nothing is left in them, and all that the guest did to their pages
+ * has been told. No TLB flush: no vCPU enters the guest
  * with such a tree, and each flushes for itself when it loads another.
  *
  * Context: may sleep, takes mmu_lock for read; slots_lock held, except when the VM
@@ -253,5 +254,6 @@ void kvm_tdp_mmu_zap_invalidated_roots(struct kvm *kvm)
 		kvm_tdp_mmu_put_root(kvm, root);
 	}
 
-	read_unlock(&kvm->mmu_lock);
+	/* Somebody else may have begun in a tree while it was valid, and still be at it. */
+	tdp_zap_unlock(kvm);
 }

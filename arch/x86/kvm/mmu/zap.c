@@ -128,18 +128,20 @@ static void tdp_zap_slot_tables(struct tdp_pass *p, struct kvm_mmu_page *root,
 	}
 }
 
-/*
- * End a pass that has zapped, and mmu_lock's shared hold. Afterwards no processor uses
- * what the pass found empty either.
+/**
+ * tdp_zap_unlock - drop mmu_lock after a zap
+ * @kvm: the VM
+ *
+ * When this returns no processor uses what the zap found empty either, and its Dirty
+ * bit has been told.
+ *
+ * Context: mmu_lock held for read, and nothing owed; takes it for write for a moment
+ *	if somebody has not settled.
  */
-static void tdp_zap_end(struct tdp_pass *p)
-	__releases(RCU)
-	__releases(&p->kvm->mmu_lock)
+void tdp_zap_unlock(struct kvm *kvm)
+	__releases(&kvm->mmu_lock)
 {
-	struct kvm *kvm = p->kvm;
 	bool wait;
-
-	tdp_pass_end(p);
 
 	/*
 	 * An entry that was found empty may have been emptied by somebody who has
@@ -175,7 +177,8 @@ static void tdp_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 		tdp_zap_leafs(&p, root, slot->base_gfn, end);
 	}
 
-	tdp_zap_end(&p);
+	tdp_pass_end(&p);
+	tdp_zap_unlock(kvm);
 }
 
 /**
@@ -206,7 +209,8 @@ void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 	tdp_for_each_root(kvm, root, as_id, only_valid)
 		tdp_zap_leafs(&p, root, start, end);
 
-	tdp_zap_end(&p);
+	tdp_pass_end(&p);
+	tdp_zap_unlock(kvm);
 }
 
 /**

@@ -232,6 +232,8 @@ bool kvm_unmap_gfn_range(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_arch_pre_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range);
 bool kvm_arch_post_set_memory_attributes(struct kvm *kvm, struct kvm_gfn_range *range);
 #define kvm_request_pending(vcpu)	READ_ONCE((vcpu)->requests)
+#define kvm_check_request(req, vcpu) \
+	(__atomic_fetch_and(&(vcpu)->requests, ~BIT(req), __ATOMIC_ACQUIRE) & BIT(req))
 
 /* The base's rules of when a fault is stale. */
 static inline int mmu_invalidate_retry(struct kvm *kvm, unsigned long seq)
