@@ -3,11 +3,13 @@
 """Measure ours beside the stock modules; a table, a page and its pictures.
 
 What is measured is in metrics.tsv, how in docs/performance.rst. Where figures come
-from: cores/ on this machine's processors.
+from: cores/ on this machine's processors, host/ in an emulated host.
 """
 
 import argparse
+import concurrent.futures
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,8 +21,13 @@ import report  # noqa: E402
 import run  # noqa: E402
 from figures import BenchError  # noqa: E402
 
-FAIL, USAGE, RIG = 1, 2, 3
+RIG = 3
 OUT = "build/bench"
+HOST = "amd"            # whose clock counts instructions
+# Boots of that host with each side, as usual, and LONG=1.
+BOOTS = {False: 2, True: 4}
+HUGE_PAGES = 16         # that they need there
+PROGRAMS = ("caches", "events", "memory")
 # Repetitions on real cores, and milliseconds of each: as usual, and LONG=1.
 CORES = {False: (30, 50), True: (100, 200)}
 
@@ -35,9 +42,6 @@ def meta():
 def cores(found, long):
     """Contention on real cores."""
     out = f"{OUT}/cores"
-    run.make_it("Debian 13 root", ["lab/root"], f"{OUT}/root.log")
-    run.make_it("Modules", ["lab/in-root", "overlay/build"],
-                f"{OUT}/modules.log")
     run.make_it("Both sides for this machine's processors",
                 ["lab/in-root", "make", "--no-print-directory", "-f",
                  "selftests/bench/cores/Makefile",
@@ -59,7 +63,67 @@ def cores(found, long):
         raise BenchError("the program on real cores failed")
 
 
-PARTS = {"cores": cores}
+def build_host_programs():
+    """In the root; returns the directory that a host gets."""
+    out = f"{OUT}/host"
+    run.make_it("Programs for the emulated host",
+                ["lab/in-root", "sh", "-c", run.HEADERS +
+                 "make --no-print-directory -C selftests/bench/host "
+                 f"OUT=/kvm-xen/{out} HDRS=$hdrs"], f"{OUT}/host.log")
+    payload = f"{OUT}/payload"
+    shutil.rmtree(payload, ignore_errors=True)
+    os.makedirs(payload)
+    for name in PROGRAMS:
+        shutil.copy(f"{out}/{name}", payload)
+    shutil.copy("selftests/bench/host/host-bench", payload)
+    return payload
+
+
+def boot(payload, side, rep):
+    """One boot; returns its figures, as Figures wants them."""
+    out = f"{OUT}/boot-{side}-{rep}"
+    for _ in range(run.TRIES):
+        with open(f"{out}.log", "w", encoding="utf-8") as log:
+            p = subprocess.run(["lab/host", "--host", HOST, "--modules", side,
+                                "--payload", payload, "--out", out,
+                                "--hugepages", str(HUGE_PAGES), "--",
+                                "host-bench"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=log, text=True)
+        # Only a lost emulator is worth another try.
+        if p.returncode != RIG:
+            break
+    if p.returncode:
+        raise BenchError(f"host {HOST} with {side} ended with status "
+                         f"{p.returncode}; see {out}")
+    lines = []
+    for line in p.stdout.splitlines():
+        if line.startswith("@@figure\t"):
+            words = line.split("\t")[1:]
+            if len(words) != 4:
+                raise BenchError(f"this is no figure: {line}")
+            lines.append("\t".join(words[:3] + [side, str(rep)] + words[3:]))
+    return lines
+
+
+def counts(found, long):
+    """Exact counts, in an emulated host."""
+    payload = build_host_programs()
+    boots = [(side, rep) for rep in range(BOOTS[long])
+             for side in figures.SIDES]
+    run.say(f"host {HOST}: {len(boots)} boots …")
+    lanes = run.Runner.emulators()
+    with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
+        jobs = {pool.submit(boot, payload, *b): b for b in boots}
+        for job in concurrent.futures.as_completed(jobs):
+            side, rep = jobs[job]
+            lines = job.result()
+            run.say(f"host {HOST}: {side}, boot {rep + 1}: "
+                    f"{len(lines)} figures")
+            for line in lines:
+                found.add(HOST, line)
+
+
+PARTS = {"cores": cores, "counts": counts}
 
 
 def parse(argv):
@@ -83,10 +147,14 @@ def main(argv):
     try:
         table = figures.read_metrics(f"{HERE}/metrics.tsv")
         found = figures.Figures(table)
+        run.make_host("debian", OUT)
         for name, part in PARTS.items():
             if args.only in (None, name):
                 part(found, long)
         rows = found.rows()
+        if args.only in (None, "counts"):
+            run.say(f"host {HOST}: {BOOTS[long]} boots of each side agree to "
+                    "the last digit")
         figures.write_tsv(f"{OUT}/results.tsv", rows)
         report.write_page(OUT, rows, meta())
     except (BenchError, run.RigError) as e:

@@ -90,11 +90,12 @@ def plot_lines(path, title, rows, axis):
 
 def plot_bars(path, title, rows, axis):
     """A group for each row; heights by their logarithm."""
-    data = "".join(f'"{r.metric.name.partition("_")[2]}\\n'
-                   f'{value_of(r.parameters, axis)}" {r.ours} {r.stock}\n'
-                   for r in rows)
+    data = "".join(f'"{value_of(r.parameters, axis)}, '
+                   f'{r.metric.name.partition("_")[2]}" {r.ours} {r.stock}\n'
+                   for r in sorted(rows, key=lambda r: r.parameters))
     gnuplot(head(path, title, rows[0].metric.unit, data) +
             "set logscale y\nset style data histograms\n"
+            "set xtics rotate by -35\nset bmargin 6\n"
             "set style fill solid 0.8 noborder\n"
             "plot $d using 2:xtic(1) title 'ours', $d using 3 title 'stock'\n",
             path)
@@ -103,15 +104,16 @@ def plot_bars(path, title, rows, axis):
 def plot_ratios(path, rows):
     """All ratios beside each other, 1 in the middle."""
     rows = [r for r in rows if r.ratio and math.isfinite(r.ratio)]
-    data = "".join(f'{i} {r.ratio} "{r.metric.name} {r.parameters}"\n'
-                   for i, r in enumerate(reversed(rows)))
-    names = [f"{r.metric.name} {r.parameters} ({r.metric.host})"
-             .replace("_", "\\\\_") for r in reversed(rows)]
-    tics = ", ".join(f'"{n}" {i}' for i, n in enumerate(names))
+    data = "".join(f"{i} {r.ratio}\n" for i, r in enumerate(reversed(rows)))
+    names = [" ".join(f"{r.metric.name} {r.parameters}".split()) +
+             f" ({r.metric.host})" for r in reversed(rows)]
+    tics = ", ".join(f"'{n}' {i}" for i, n in enumerate(names))
     gnuplot("set terminal svg size 900,"
-            f"{120 + 18 * len(rows)} font 'sans,12' background 'white'\n"
+            f"{120 + 18 * len(rows)} font 'sans,12' noenhanced "
+            "background 'white'\n"
             f"set output '{path}'\n$d << EOD\n{data}EOD\n"
-            "set title 'ours / stock'\nset logscale x\nset grid x\n"
+            "set title 'ours / stock: better on the left, rates on the right'\n"
+            "set logscale x\nset grid x\n"
             f"set ytics ({tics})\nset yrange [-1:{len(rows)}]\nunset key\n"
             "set arrow from 1, graph 0 to 1, graph 1 nohead lw 2\n"
             "plot $d using 2:1 with points pt 7 ps 0.8\n", path)

@@ -28,6 +28,7 @@
 
 #define CACHES		512	/* in use while events are delivered */
 #define SAMPLES_MAX	(1 << 21)
+#define OVERLAPS_MAX	(1 << 16)
 #define GAP_NS		400	/* an unmapping, from its start to its end */
 #define PAUSE_NS	400	/* from there to the next */
 #define OVERLAP_PAUSE_NS 20000	/* of shared_info's own page */
@@ -55,7 +56,7 @@ static int processors[CORES_VCPUS];
 static unsigned int nr_processors;
 static double ticks_per_ns;
 static uint64_t clock_cost;
-static uint32_t *samples;
+static uint32_t *samples, *overlaps;
 static int stop;	/* atomic */
 
 static void __attribute__((__noreturn__, __format__(printf, 1, 2)))
@@ -200,10 +201,15 @@ static void *storm_main(void *arg)
 	bind_to(w->cpu);
 	w->side->enter(w->cpu);
 	while (!stopped()) {
+		start = ticks();
 		if (w->storm == OVERLAP)
 			w->side->overlap(gap);
 		else
 			w->side->unrelated(gap);
+		start = ticks() - start - gap;
+		if (w->storm == OVERLAP && w->done < OVERLAPS_MAX)
+			overlaps[w->done] = start < UINT32_MAX ? start :
+								 UINT32_MAX;
 		w->done++;
 		start = __rdtsc();
 		while (__rdtsc() - start < pause)
@@ -274,7 +280,7 @@ static bool try_latency(const struct cores_side *side, int nr, enum storm storm,
 		{ .side = side, .cpu = 1, .storm = storm },
 	};
 	char parameters[64];
-	uint64_t n;
+	uint64_t n, nr_overlaps;
 
 	side->begin(CACHES);
 	if (storm != NONE) {
@@ -291,6 +297,13 @@ static bool try_latency(const struct cores_side *side, int nr, enum storm storm,
 	}
 	snprintf(parameters, sizeof(parameters), "storm=%s", storm_name[storm]);
 	tell("events_lost", "events", parameters, nr, rep, side->lost());
+	if (storm == OVERLAP) {
+		nr_overlaps = w[1].done < OVERLAPS_MAX ? w[1].done :
+							 OVERLAPS_MAX;
+		qsort(overlaps, nr_overlaps, sizeof(*overlaps), by_size);
+		tell("notifier_overlap", "ns", "caches=512", nr, rep,
+		     to_ns(overlaps[nr_overlaps / 2]));
+	}
 	side->end();
 
 	qsort(samples, n, sizeof(*samples), by_size);
@@ -538,6 +551,15 @@ static void count(const struct cores_side *side, int nr)
 		side->deliver(0, j);
 	tell("lock_acquisitions", "locks", "event=deliver", nr, 0,
 	     (double)(side->locks() - before) / COUNT_LOOPS);
+	side->overlap(0);
+	before = side->locks();
+	side->refresh();
+	tell("lock_acquisitions", "locks", "event=refresh", nr, 0,
+	     side->locks() - before);
+	before = side->locks();
+	side->overlap(0);
+	tell("lock_acquisitions", "locks", "event=overlap", nr, 0,
+	     side->locks() - before);
 	side->end();
 }
 
@@ -584,7 +606,8 @@ int main(int argc, char **argv)
 	if (reps < 1 || ms < 1)
 		die("nothing would be measured");
 	samples = calloc(SAMPLES_MAX, sizeof(*samples));
-	if (!samples)
+	overlaps = calloc(OVERLAPS_MAX, sizeof(*overlaps));
+	if (!samples || !overlaps)
 		die("no memory");
 	memset(samples, 1, SAMPLES_MAX * sizeof(*samples));
 	find_processors();
