@@ -133,6 +133,9 @@ int gfn_to_page_many_atomic(struct kvm_memory_slot *slot, gfn_t gfn,
 	return 0;
 }
 
+/* Roots go when the VM does. */
+void kvm_mmu_free_obsolete_roots(struct kvm_vcpu *vcpu) {}
+
 void put_page(struct page *page) {}
 void kvm_set_pfn_dirty(kvm_pfn_t pfn) {}
 void kvm_set_pfn_accessed(kvm_pfn_t pfn) {}
