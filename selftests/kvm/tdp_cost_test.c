@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What watching a guest's writes costs.
+ * What is done to a guest's pages by the thousand, and what it costs a page.
  *
- * Affected: every guest that is migrated, for as long as that takes. Tried: a log in
- * which every page is dirty is cleared, and its price a page is told, in ticks of the
+ * Affected: every guest that is migrated, for as long as that takes, and every guest
+ * whose memory is mapped before it starts. Tried: a log in which every page is dirty is
+ * cleared; memory that the host has is mapped ahead. The price is told in ticks of the
  * TSC. A right system does not look the table of each page up anew.
  */
 #include <string.h>
+#include <sys/ioctl.h>
 #include <x86intrin.h>
 
 #include "kselftest_harness.h"
@@ -20,6 +22,8 @@
 #define NPAGES		VISITOR_MAX	/* 32 MiB */
 #define ROUNDS		3
 #define CLEAR_ALLOWED	125		/* a page */
+#define AHEAD_GPA	0x8000000UL
+#define AHEAD_ALLOWED	700		/* a page */
 
 FIXTURE(cost) {
 	struct xvm vm;
@@ -74,6 +78,45 @@ TEST_F_TIMEOUT(cost, of_clearing_the_log, SECONDS)
 	}
 	TH_LOG("ticks: a page %llu", (unsigned long long)best / NPAGES);
 	EXPECT_GE(CLEAR_ALLOWED, best / NPAGES);
+}
+
+/* Ticks a page to map a slot of @mem ahead, which goes again. */
+static uint64_t ahead(struct __test_metadata *_metadata, FIXTURE_DATA(cost) *self,
+		      uint8_t *mem)
+{
+	struct kvm_pre_fault_memory range = {
+		.gpa = AHEAD_GPA,
+		.size = NPAGES * XVM_PAGE,
+	};
+	uint64_t start, mapped;
+
+	xvm_slot(&self->vm, 2, 0, AHEAD_GPA, NPAGES * XVM_PAGE, mem);
+	mapped = visitor_stat(&self->v, "pages_4k");
+	start = __rdtsc();
+	EXPECT_EQ(0, ioctl(self->vm.cpu[0], KVM_PRE_FAULT_MEMORY, &range));
+	start = __rdtsc() - start;
+	EXPECT_EQ(0, range.size);
+	EXPECT_EQ(mapped + NPAGES, visitor_stat(&self->v, "pages_4k"));
+	xvm_slot(&self->vm, 2, 0, AHEAD_GPA, 0, mem);
+	return start / NPAGES;
+}
+
+TEST_F_TIMEOUT(cost, of_mapping_ahead, SECONDS)
+{
+	uint64_t absent, now, best = ~0ULL;
+	uint8_t *mem = xvm_anon(NPAGES);
+	unsigned int i;
+
+	absent = ahead(_metadata, self, mem);
+	for (i = 0; i < ROUNDS; i++) {
+		memset(mem, i, NPAGES * XVM_PAGE);
+		now = ahead(_metadata, self, mem);
+		if (now < best)
+			best = now;
+	}
+	TH_LOG("ticks: a page %llu, one that the host has not %llu",
+	       (unsigned long long)best, (unsigned long long)absent);
+	EXPECT_GE(AHEAD_ALLOWED, best);
 }
 
 TEST_HARNESS_MAIN

@@ -17,6 +17,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -27,6 +29,7 @@
 #include "xvm.h"
 
 #define SECONDS		120
+#define PATIENCE	2
 #define PORT		13
 #define LOW_PAGES	32		/* slot 0: the visitor's own */
 #define VISITOR		16
@@ -414,6 +417,76 @@ TEST_F_TIMEOUT(tdp, deleted_slot_takes_its_tables, SECONDS)
 	EXPECT_EQ(taken, visitor_stat(&self->v, "pf_taken"));
 	munmap(mem, FAR_TABLES * HUGE_SIZE);
 }
+
+/* Deletes slot 2 when some of it is mapped. */
+struct deleter {
+	FIXTURE_DATA(tdp) *self;
+	uint64_t mapped;
+};
+
+static void *delete_slot(void *arg)
+{
+	struct deleter *d = arg;
+
+	while (visitor_stat(&d->self->v, "pages_4k") < d->mapped)
+		xvm_sleep_ms(1);
+	xvm_slot(&d->self->vm, 2, 0, HUGE_GPA, 0, NULL);
+	return NULL;
+}
+
+static volatile sig_atomic_t too_long;
+
+static void is_too_long(int sig)
+{
+	too_long = 1;
+}
+
+/* Who maps ahead and who deletes do not wait for each other. */
+TEST_F_TIMEOUT(tdp, slot_goes_while_it_is_mapped_ahead, SECONDS)
+{
+	struct sigaction action = { .sa_handler = is_too_long };
+	uint8_t *mem = xvm_anon(FAR_TABLES * HUGE_PAGES);
+	struct deleter d = { .self = self };
+	pthread_t thread;
+	uint64_t left;
+
+	if (!self->mode.tdp)
+		SKIP(return, "shadow paging maps nothing ahead");
+	sigaction(SIGALRM, &action, NULL);
+	d.mapped = visitor_stat(&self->v, "pages_4k") + 100;
+	xvm_slot(&self->vm, 2, 0, HUGE_GPA, FAR_TABLES * HUGE_SIZE, mem);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, delete_slot, &d));
+	alarm(PATIENCE);
+	EXPECT_EQ(0, map_ahead(self, HUGE_GPA, FAR_TABLES * HUGE_PAGES, &left));
+	alarm(0);
+	EXPECT_EQ(0, too_long);
+	EXPECT_NE(0, left);
+	pthread_join(thread, NULL);
+	munmap(mem, FAR_TABLES * HUGE_SIZE);
+}
+
+/* A deletion takes all that was mapped; it can be mapped ahead again. */
+TEST_F_TIMEOUT(tdp, memory_is_mapped_ahead_after_a_slot_has_gone, SECONDS)
+{
+	struct sigaction action = { .sa_handler = is_too_long };
+	uint64_t mapped, left;
+
+	if (!self->mode.tdp)
+		SKIP(return, "shadow paging maps nothing ahead");
+	sigaction(SIGALRM, &action, NULL);
+	mapped = visitor_stat(&self->v, "pages_4k");
+	EXPECT_EQ(0, map_ahead(self, GPA, 8, &left));
+	EXPECT_EQ(mapped + 8, visitor_stat(&self->v, "pages_4k"));
+	xvm_slot(&self->vm, 2, 0, HUGE_GPA, XVM_PAGE, self->mem);
+	xvm_slot(&self->vm, 2, 0, HUGE_GPA, 0, NULL);
+	EXPECT_EQ(0, visitor_stat(&self->v, "pages_4k"));
+	alarm(PATIENCE);
+	EXPECT_EQ(0, map_ahead(self, GPA, 8, &left));
+	alarm(0);
+	EXPECT_EQ(0, too_long);
+	EXPECT_EQ(8, visitor_stat(&self->v, "pages_4k"));
+}
+
 
 /* Addresses without memory: every access comes to the VMM, until there is some. */
 

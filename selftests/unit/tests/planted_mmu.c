@@ -56,9 +56,7 @@ PLANTED(p_overlaps, "mmu: neighbours that are mapped while they are being unmapp
 	"after the page has gone|after it has gone|not in a huge page any more|was never told dirty|data race|KVM_BUG_ON")
 {
 	unit_mutants.overlaps_never = true;
-	mmu_race_run(&(struct mmu_race){ .format = UNIT_EPT, .guests = 3,
-					 .unmappers = 5, .pre_fault = true,
-					 .narrow = true, .ms = PLANTED_MS });
+	unmaps();
 }
 
 PLANTED(p_smm, "mmu: trees of the other address space that are passed over",
