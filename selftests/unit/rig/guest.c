@@ -19,6 +19,7 @@
 #include "tdp_mmu.h"
 #include "rig/guest.h"
 #include "rig/tap.h"
+#include "rig/vcpu.h"
 
 enum { WALK_OK, WALK_FAULT, WALK_MMIO };
 
@@ -363,6 +364,7 @@ bool guest_access(struct guest *g, gfn_t gfn, bool write, bool exec)
 	bool done;
 	int how;
 
+	unit_running_vcpu = &g->vcpu;
 	for (int i = 0; i < 1000; i++) {
 		enter(g);
 		done = try(g, gfn, write, exec, &how, &err);
@@ -379,6 +381,14 @@ bool guest_access(struct guest *g, gfn_t gfn, bool write, bool exec)
 		  (unsigned long long)gfn);
 }
 
+static bool ring_is_full(struct kvm_vcpu *vcpu)
+{
+	struct kvm_dirty_ring *ring = &vcpu->dirty_ring;
+
+	return ring->size && ring->dirty_index - READ_ONCE(ring->reset_index) >=
+			     ring->soft_limit;
+}
+
 void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g))
 {
 	bool write = false, exec = false;
@@ -386,6 +396,12 @@ void guest_run(struct guest *g, int n, gfn_t (*where)(struct guest *g))
 	u64 err = 0, r;
 	int how = WALK_OK;
 
+	unit_running_vcpu = &g->vcpu;
+	/* The VMM has to read it first. */
+	if (ring_is_full(&g->vcpu)) {
+		sched_yield();
+		return;
+	}
 	enter(g);
 	while (n-- && !asked(g) && g->nr_pml < GUEST_PML) {
 		gfn = where(g);
@@ -461,6 +477,9 @@ struct guest *guest_create(struct kvm *kvm)
 		g->roots[i] = INVALID_PAGE;
 	vcpu->arch.mmu->root_role.level = HOST_GFN >> 36 ? 5 : 4;
 	vcpu->arch.mmu->root_role.ad_disabled = !hw_ad();
+	if (kvm->dirty_ring_size)
+		EXPECT_EQ(kvm_dirty_ring_alloc(&vcpu->dirty_ring, g->nr,
+					       kvm->dirty_ring_size), 0);
 	kvm->vcpus[g->nr] = vcpu;
 	__atomic_store_n(&kvm->nr_vcpus, g->nr + 1, __ATOMIC_RELEASE);
 	return g;
@@ -487,5 +506,9 @@ void guest_destroy(struct guest *g)
 	}
 	unit_mmu_drop_caches(&g->vcpu);
 	__atomic_store_n(&g->vcpu.kvm->nr_vcpus, 0, __ATOMIC_RELEASE);
+	if (unit_running_vcpu == &g->vcpu)
+		unit_running_vcpu = NULL;
+	if (g->vcpu.dirty_ring.size)
+		kvm_dirty_ring_free(&g->vcpu.dirty_ring);
 	free(g);
 }

@@ -264,7 +264,7 @@ void kvm_arch_flush_shadow_memslot_base(struct kvm *kvm,
 	lockdep_assert_held(&kvm->slots_lock);
 }
 
-static struct kvm_memory_slot *slot_by_id(struct kvm_memslots *slots, int id)
+struct kvm_memory_slot *id_to_memslot(struct kvm_memslots *slots, int id)
 {
 	for (int i = 0; i < slots->used; i++)
 		if (slots->slots[i].id == id)
@@ -275,9 +275,9 @@ static struct kvm_memory_slot *slot_by_id(struct kvm_memslots *slots, int id)
 static void mark_invalid(struct kvm *kvm, int id)
 {
 	struct kvm_memslots *next = copy_slots(kvm);
-	struct kvm_memory_slot old = *slot_by_id(next, id);
+	struct kvm_memory_slot old = *id_to_memslot(next, id);
 
-	slot_by_id(next, id)->flags |= KVM_MEMSLOT_INVALID;
+	id_to_memslot(next, id)->flags |= KVM_MEMSLOT_INVALID;
 	publish(kvm, next);
 	/* Nobody sees the slot any more, and it is not elsewhere yet. */
 	kvm_gpc_flush_shadow_memslot(kvm, &old);
@@ -306,12 +306,12 @@ void unit_slot_set(struct kvm *kvm, int id, gfn_t base, unsigned long npages,
 	struct kvm_memory_slot *s;
 
 	mutex_lock(&kvm->slots_lock);
-	s = slot_by_id(kvm_memslots(kvm), id);
+	s = id_to_memslot(kvm_memslots(kvm), id);
 	if (s && (!npages || s->base_gfn != base) &&
 	    !(s->flags & KVM_MEMSLOT_INVALID))
 		mark_invalid(kvm, id);
 	next = copy_slots(kvm);
-	s = slot_by_id(next, id);
+	s = id_to_memslot(next, id);
 	if (!npages) {
 		*s = next->slots[--next->used];
 		next->slots[next->used].npages = 0;

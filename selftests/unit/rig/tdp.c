@@ -232,9 +232,13 @@ void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 
 	if (unit_mutants.log_untold && unit_now_and_then(4))
 		return;
-	if (slot && kvm_slot_dirty_track_enabled(slot))
-		__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
-				  __ATOMIC_SEQ_CST);
+	if (slot && kvm_slot_dirty_track_enabled(slot)) {
+		if (kvm->dirty_ring_size)
+			kvm_dirty_ring_push(kvm_get_running_vcpu(), slot->id, i);
+		else
+			__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
+					  __ATOMIC_SEQ_CST);
+	}
 	/* The log may be read before the page can be written to. */
 	if (unit_mmu_logged)
 		unit_mmu_logged();
@@ -378,6 +382,59 @@ static bool take_log(struct kvm *kvm, bool locked)
 	return any;
 }
 
+/* Dirty rings: what the VMM does with them, in its own time. */
+
+void unit_mmu_use_rings(struct kvm *kvm)
+{
+	kvm->dirty_ring_size = 32768 * sizeof(struct kvm_dirty_gfn);
+}
+
+static struct kvm_dirty_gfn *ring_entry(struct kvm_vcpu *vcpu, u32 n)
+{
+	return &vcpu->dirty_ring.dirty_gfns[n & (vcpu->dirty_ring.size - 1)];
+}
+
+/* Pages in rings, from the first that was not harvested yet; @harvest them. */
+static bool read_rings(struct kvm *kvm, unsigned long *words, bool harvest)
+{
+	static u32 harvested[UNIT_VCPUS];
+	struct kvm_dirty_gfn *e;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	bool any = false;
+
+	memset(words, 0, LOG_WORDS * sizeof(*words));
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		u32 n = harvested[i];
+
+		while (e = ring_entry(vcpu, n),
+		       __atomic_load_n(&e->flags, __ATOMIC_ACQUIRE) ==
+		       KVM_DIRTY_GFN_F_DIRTY) {
+			words[e->offset / 64] |= 1ull << e->offset % 64;
+			any = true;
+			n++;
+			if (harvest)
+				__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_RESET,
+						 __ATOMIC_RELEASE);
+		}
+		if (harvest)
+			harvested[i] = n;
+	}
+	return any;
+}
+
+static bool take_rings(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+	int nr = 0;
+
+	read_rings(kvm, report, true);
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		nr += kvm_tdp_mmu_ring_reset(kvm, &vcpu->dirty_ring);
+	return nr;
+}
+
 void unit_mmu_read_log(struct kvm *kvm, bool locked)
 {
 	static unsigned long now[HOST_PAGES];
@@ -387,7 +444,9 @@ void unit_mmu_read_log(struct kvm *kvm, bool locked)
 	if (!logging)
 		goto out;
 	collect(kvm);
-	if (locked) {
+	if (kvm->dirty_ring_size) {
+		any = take_rings(kvm);
+	} else if (locked) {
 		write_lock(&kvm->mmu_lock);
 		any = take_log(kvm, true);
 		write_unlock(&kvm->mmu_lock);
@@ -404,6 +463,8 @@ void unit_mmu_read_log(struct kvm *kvm, bool locked)
 	while (__atomic_load_n(&fast_faults, __ATOMIC_SEQ_CST))
 		unit_relax();
 	collect(kvm);
+	if (kvm->dirty_ring_size)
+		read_rings(kvm, bitmap, false);
 	for (unsigned long i = 0; i < HOST_PAGES; i++) {
 		unsigned long bit = host_gfn(i) - HOST_GFN;
 

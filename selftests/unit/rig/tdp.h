@@ -41,9 +41,11 @@ void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear);
 void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all);
 /*
  * Read the log and begin another; checks that no write is missing. As the ioctls do it,
- * or @locked, with mmu_lock held for write, as dirty rings and shadow pages have it.
+ * or @locked, with mmu_lock held for write, as shadow pages have it.
  */
 void unit_mmu_read_log(struct kvm *kvm, bool locked);
+/* Writes are logged in a ring of each vCPU; before there are any. */
+void unit_mmu_use_rings(struct kvm *kvm);
 /* Called when a page has been logged; whoever logs it may hold anything. */
 extern void (*unit_mmu_logged)(void);
 /* As when writes are not logged any more. */

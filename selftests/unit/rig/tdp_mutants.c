@@ -22,8 +22,8 @@ void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 			 gfn_t end, bool may_block);
 void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
-void __real_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			      gfn_t gfn, u64 spte);
+void __real_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte, u32 position);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __real_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 struct kvm_mmu_page *__real_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
@@ -35,8 +35,8 @@ void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
 			 gfn_t end, bool may_block);
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
-void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			      gfn_t gfn, u64 spte);
+void __wrap_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte, u32 position);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 struct kvm_mmu_page *__wrap_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
@@ -93,9 +93,9 @@ struct kvm_mmu_page *__wrap_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *
 				    as_id == 1 ? 0 : as_id, only_valid);
 }
 
-void __wrap_tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
-			      gfn_t gfn, u64 spte)
+void __wrap_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+			      gfn_t gfn, u64 spte, u32 position)
 {
 	if (!unit_mutants.log_unlooked)
-		__real_tdp_log_installed(kvm, slot, gfn, spte);
+		__real_tdp_log_installed(vcpu, slot, gfn, spte, position);
 }

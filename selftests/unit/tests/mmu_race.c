@@ -183,7 +183,8 @@ static void logger(void *arg)
 
 	while (!stopped()) {
 		__atomic_store_n(&slots_wanted, true, __ATOMIC_RELAXED);
-		unit_mmu_log_writes(kvm, true, unit_rand(&rnd) % 2);
+		unit_mmu_log_writes(kvm, true,
+				    !setup.rings && unit_rand(&rnd) % 2);
 		__atomic_store_n(&slots_wanted, false, __ATOMIC_RELAXED);
 		for (int n = unit_rand(&rnd) % 20; n-- && !stopped(); ) {
 			unit_mmu_read_log(kvm, unit_rand(&rnd) % 4 == 0);
@@ -290,6 +291,8 @@ void mmu_race_run(const struct mmu_race *race)
 	kvm->arch.has_private_mem = setup.converters;
 	if (setup.deleters)
 		kvm->arch.disabled_quirks = KVM_X86_QUIRK_SLOT_ZAP_ALL;
+	if (setup.rings)
+		unit_mmu_use_rings(kvm);
 	for (i = 0; i < setup.guests; i++)
 		guests[i] = guest_create(kvm);
 	for (i = 0; i < setup.guests; i++)
@@ -451,6 +454,14 @@ TEST_FORMATS(mmu_log, "no write is missing in the log")
 	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
 					   .unmappers = 1, .agers = 1, .loggers = 1,
 					   .ms = unit_race_ms },
+		       &(struct mmu_race_result){ .accesses = 21, .logs = 1 });
+}
+
+TEST_FORMATS(mmu_ring, "no write is missing in dirty rings")
+{
+	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
+					   .unmappers = 1, .agers = 1, .loggers = 1,
+					   .rings = true, .ms = unit_race_ms },
 		       &(struct mmu_race_result){ .accesses = 21, .logs = 1 });
 }
 

@@ -22,6 +22,7 @@ struct mmu_race {
 	bool giga;			/* there are pages of 1G */
 	bool high;			/* there are five levels of tables */
 	bool storm;			/* more unmaps in flight than are listed */
+	bool rings;			/* writes are logged in rings */
 	unsigned int ms;
 };
 
@@ -32,7 +33,7 @@ struct mmu_race_result {
 };
 
 /* A log is read between a fault that has logged a page and what it maps. */
-void mmu_log_in_between(void);
+void mmu_log_in_between(bool rings);
 
 /* A tree goes, and with it a table of executable pages. */
 void mmu_nx_goes(void);

@@ -18,6 +18,8 @@ static struct mm_struct *mm;
 static struct kvm *kvm;
 static struct guest *g;
 
+static bool with_rings;
+
 static void begin(enum unit_format format, enum host_how huge)
 {
 	mm = unit_mm_create();
@@ -26,6 +28,8 @@ static void begin(enum unit_format format, enum host_how huge)
 	host_policy.shared = HOST_NEVER;
 	host_begin(mm);
 	kvm = unit_mmu_vm_create(mm, format);
+	if (with_rings)
+		unit_mmu_use_rings(kvm);
 	g = guest_create(kvm);
 }
 
@@ -517,10 +521,11 @@ static void read_now(void)
 		sched_yield();
 }
 
-void mmu_log_in_between(void)
+void mmu_log_in_between(bool rings)
 {
 	struct unit_thread *t;
 
+	with_rings = rings;
 	begin(UNIT_NPT, HOST_NEVER);
 	unit_mmu_log_writes(kvm, true, false);
 	t = unit_thread_start("reader", mm, log_reader, NULL);
@@ -536,7 +541,12 @@ void mmu_log_in_between(void)
 
 TEST(mmu_step_log, "mmu: a log that is read before its page can be written to is not the last")
 {
-	mmu_log_in_between();
+	mmu_log_in_between(false);
+}
+
+TEST(mmu_step_ring, "mmu: a ring that is reset before its page can be written to has it again")
+{
+	mmu_log_in_between(true);
 }
 
 static struct unit_thread *discards;

@@ -165,5 +165,12 @@ PLANTED(p_log_unlooked, "mmu: faults that log a page, and do not look whether it
 	"is in no log")
 {
 	unit_mutants.log_unlooked = true;
-	mmu_log_in_between();
+	mmu_log_in_between(false);
+}
+
+PLANTED(p_ring_unlooked, "mmu: faults that do not look whether the ring still has their page",
+	"is in no log")
+{
+	unit_mutants.log_unlooked = true;
+	mmu_log_in_between(true);
 }

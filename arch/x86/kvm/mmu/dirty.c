@@ -16,7 +16,8 @@
  *					is the bit still set? else set it
  *
  * Whichever comes second, taking the permission or looking at the bit, finds what the
- * other has left: a page that can be written to is in the log, or not for long.
+ * other has left: a page that can be written to is in the log, or not for long. Where
+ * the log is a ring of each vCPU, that is the index up to which it has been reset.
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
@@ -188,6 +189,13 @@ static void tdp_log_watch(struct kvm *kvm, struct tdp_log *log)
 	if (!log->slot)
 		return;
 
+	/*
+	 * Out of the log before an entry is looked at: pairs with the cmpxchg in
+	 * tdp_spte_try_set() and the second look in tdp_log_installed(). A bit is
+	 * taken with full ordering, but the index of a ring is just stored.
+	 */
+	smp_mb();
+
 	read_lock(&kvm->mmu_lock);
 
 	if (kvm_dirty_log_manual_protect_and_init_set(kvm))
@@ -237,11 +245,10 @@ static void tdp_log_add(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
  * @kvm: the VM
  * @slot: their memslot
  * @offset: what bit 0 of @mask stands for, in pages from the memslot's first
- * @mask: the pages, which have been taken out of the log by an atomic operation with
- *	full ordering
+ * @mask: the pages, which have been taken out of the log
  *
- * Stands in kvm_main.c for kvm_arch_mmu_enable_log_dirty_pt_masked(), without its
- * mmu_lock. Pages are gathered until the next leaf table is reached, so that each
+ * Stands in kvm_main.c and dirty_ring.c for kvm_arch_mmu_enable_log_dirty_pt_masked(),
+ * without its mmu_lock. Pages are gathered until the next leaf table is reached, so that each
  * table is looked up once.
  *
  * A VM with shadow pages has the base's way. If it gets them only now, what the base
@@ -290,26 +297,57 @@ void kvm_tdp_mmu_log_end(struct kvm *kvm)
 }
 
 /**
- * tdp_log_installed - a page that is logged may be written to from now on
+ * kvm_tdp_mmu_ring_reset - let writes to pages be noticed that a VMM has heard of
  * @kvm: the VM
- * @slot: its memslot
+ * @ring: a vCPU's ring
+ *
+ * Stands in kvm_main.c for kvm_dirty_ring_reset(), which gives us the pages in the order
+ * of the ring (kvm_tdp_mmu_log_pages()).
+ *
+ * Context: slots_lock held, mmu_lock not; may sleep. The caller flushes if there were any.
+ * Return: how many there were.
+ */
+int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
+{
+	int nr = kvm_dirty_ring_reset(kvm, ring);
+
+	kvm_tdp_mmu_log_end(kvm);
+
+	return nr;
+}
+
+/* Whether a page is in the log, in a ring at @position or behind. */
+static bool tdp_log_has(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+			gfn_t gfn, u32 position)
+{
+	if (vcpu->kvm->dirty_ring_size)
+		return (s32)(READ_ONCE(vcpu->dirty_ring.reset_index) - position) <= 0;
+
+	return !slot->dirty_bitmap ||
+	       test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap);
+}
+
+/**
+ * tdp_log_installed - a page that is logged may be written to from now on
+ * @vcpu: the vCPU that faulted
+ * @slot: the page's memslot
  * @gfn: the page, which was logged before
  * @spte: what was installed
+ * @position: tdp_log_position(), from before the page was logged
  *
  * If the page has been taken out of the log since, nobody may have found the entry.
  *
- * Context: mmu_lock held for read; kvm->srcu held. The entry was installed by a
- *	cmpxchg, which pairs with the atomic operation that took the page out of the
- *	log, and the reading of the entry after it, in kvm_tdp_mmu_log_pages().
+ * Context: the vCPU's thread, mmu_lock held for read; kvm->srcu held. The entry was
+ *	installed by a cmpxchg, which pairs with smp_mb() in tdp_log_watch().
  */
-void tdp_log_installed(struct kvm *kvm, const struct kvm_memory_slot *slot,
-		       gfn_t gfn, u64 spte)
+void tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
+		       gfn_t gfn, u64 spte, u32 position)
 {
-	if (!slot || !slot->dirty_bitmap || !is_writable_pte(spte))
+	if (!slot || !kvm_slot_dirty_track_enabled(slot) || !is_writable_pte(spte))
 		return;
 
-	if (!test_bit_le(gfn - slot->base_gfn, slot->dirty_bitmap))
-		mark_page_dirty_in_slot(kvm, slot, gfn);
+	if (!tdp_log_has(vcpu, slot, gfn, position))
+		mark_page_dirty_in_slot(vcpu->kvm, slot, gfn);
 }
 
 /**

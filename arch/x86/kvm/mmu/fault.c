@@ -36,6 +36,7 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 	int level = sp->role.level;
 	bool was_present = is_shadow_present_pte(old);
 	bool was_table = was_present && !is_last_spte(old, level);
+	u32 position = tdp_log_position(vcpu);
 	int ret = RET_PF_FIXED;
 	bool wrprot = false;
 	gfn_t gfn;
@@ -63,7 +64,7 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		 (was_present && is_writable_pte(old) && !is_writable_pte(new)))
 		p->flush = true;
 
-	tdp_log_installed(p->kvm, fault->slot, gfn, new);
+	tdp_log_installed(vcpu, fault->slot, gfn, new, position);
 
 	if (unlikely(is_mmio_spte(vcpu->kvm, new))) {
 		vcpu->stat.pf_mmio_spte_created++;

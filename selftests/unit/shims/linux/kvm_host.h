@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/err.h>
 #include <linux/interval_tree.h>
+#include <linux/kvm_dirty_ring.h>
 #include <linux/module.h>
 #include <linux/rculist.h>
 #include <linux/mm.h>
@@ -36,6 +37,7 @@
 #define KVM_ADDRESS_SPACE_NUM	2
 #define KVM_REQ_UNBLOCK		2
 #define UNIT_SLOTS		8
+#define KVM_USER_MEM_SLOTS	UNIT_SLOTS
 #define UNIT_VCPUS		8
 
 struct file {
@@ -88,6 +90,8 @@ struct kvm {
 	bool vm_bugged;
 	u64 manual_dirty_log_protect;
 	atomic_t nr_memslots_dirty_logging;
+	u32 dirty_ring_size;
+	bool dirty_ring_with_bitmap;
 	int nr_vcpus;			/* read with acquire */
 	struct kvm_vcpu *vcpus[UNIT_VCPUS];
 	struct kvm_arch arch;
@@ -112,6 +116,10 @@ struct kvm_vcpu {
 	struct {
 		u32 queued;
 	} async_pf;
+	struct kvm_dirty_ring dirty_ring;
+	struct {
+		u32 exit_reason;
+	} *run;
 	struct kvm_vcpu_arch arch;
 };
 
@@ -168,6 +176,7 @@ static inline bool is_error_noslot_pfn(kvm_pfn_t p)
 			       lockdep_is_held(&(kvm)->slots_lock) || \
 			       !refcount_read(&(kvm)->users_count))
 
+struct kvm_memory_slot *id_to_memslot(struct kvm_memslots *slots, int id);
 struct kvm_memory_slot *__gfn_to_memslot(struct kvm_memslots *slots, gfn_t gfn);
 unsigned long gfn_to_hva_memslot(struct kvm_memory_slot *slot, gfn_t gfn);
 unsigned long gfn_to_hva_memslot_prot(struct kvm_memory_slot *slot, gfn_t gfn,

@@ -6,5 +6,8 @@
 #define trace_kvm_unmap_hva_range(...)	((void)0)
 #define trace_kvm_age_hva(...)		((void)0)
 #define trace_kvm_test_age_hva(...)	((void)0)
+#define trace_kvm_dirty_ring_push(...)	((void)0)
+#define trace_kvm_dirty_ring_reset(...)	((void)0)
+#define trace_kvm_dirty_ring_exit(...)	((void)0)
 
 #endif
