@@ -29,6 +29,7 @@ enum { CODE, PML4, PDPT, PD };
 #define EFER_LONG	(1UL << 8 | 1UL << 10)	/* enabled, active */
 #define RFLAGS		2
 #define RFLAGS_IOPL3	(RFLAGS | 3UL << 12)
+#define RFLAGS_IF	(1UL << 9)
 
 static bool cpu_is_amd(void)
 {
@@ -128,7 +129,8 @@ void caller_set(struct caller *c, uint32_t nr, uint64_t a0, uint64_t a1,
 		.rip = c->gpa,
 		.rax = nr,
 		.rdx = a2,
-		.rflags = c->user ? RFLAGS_IOPL3 : RFLAGS,
+		.rflags = (c->user ? RFLAGS_IOPL3 : RFLAGS) |
+			  (c->irqs ? RFLAGS_IF : 0),
 	};
 
 	if (c->wide) {

@@ -49,6 +49,7 @@ struct caller {
 	uint32_t gpa;		/* CALLER_PAGES in a memory slot that is mapped */
 	bool wide;		/* 64-bit code */
 	bool user;		/* in ring 3 */
+	bool irqs;		/* with interrupts on */
 };
 
 /* The slot must be there; adds the vCPU. */

@@ -28,6 +28,10 @@
 #define NPAGES		8
 #define PORT		77
 #define NEVER		78
+#define VECTOR		0x31
+#define APIC_TPR	0x80
+#define APIC_SPIV	0xf0
+#define APIC_SPIV_ON	0x100
 #define MS		1000000ULL
 
 struct poll_arg {
@@ -274,7 +278,36 @@ TEST_F(poll, block_ends_with_an_event)
 TEST_F(poll, block_ends_with_an_event_of_a_vcpu_with_a_vector)
 {
 	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
-				  KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, 0x31));
+				  KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, VECTOR));
+	block_until_event(_metadata, self);
+}
+
+/* Interrupts are on, but @tpr and @spiv keep the vCPU's own vector from it. */
+static void hold_vector_off(FIXTURE_DATA(poll) *self, uint32_t tpr, uint32_t spiv)
+{
+	struct kvm_lapic_state apic;
+
+	if (xvm_cpu_attr(&self->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR,
+			 VECTOR))
+		xvm_die("vector");
+	if (ioctl(self->vm.cpu[0], KVM_GET_LAPIC, &apic))
+		xvm_die("KVM_GET_LAPIC");
+	memcpy(apic.regs + APIC_TPR, &tpr, sizeof(tpr));
+	memcpy(apic.regs + APIC_SPIV, &spiv, sizeof(spiv));
+	if (ioctl(self->vm.cpu[0], KVM_SET_LAPIC, &apic))
+		xvm_die("KVM_SET_LAPIC");
+	self->cpu[0].irqs = true;
+}
+
+TEST_F(poll, block_ends_with_an_event_that_the_apic_holds_off)
+{
+	hold_vector_off(self, VECTOR & 0xf0, 0xff | APIC_SPIV_ON);
+	block_until_event(_metadata, self);
+}
+
+TEST_F(poll, block_ends_with_an_event_while_the_apic_is_off)
+{
+	hold_vector_off(self, 0, 0xff);
 	block_until_event(_metadata, self);
 }
 

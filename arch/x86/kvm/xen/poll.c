@@ -320,15 +320,28 @@ static int xen_block_look(struct kvm_vcpu *vcpu)
 	return r;
 }
 
+/* Would the vCPU's APIC give it the vector of an upcall? */
+static bool xen_apic_takes(struct kvm_vcpu *vcpu, u8 vector)
+{
+	if (!vector || !kvm_lapic_enabled(vcpu))
+		return false;
+
+	/* Asked for what it does besides: it computes the APIC's priority. */
+	kvm_apic_has_interrupt(vcpu);
+
+	return (vector & 0xf0) > kvm_lapic_get_reg(vcpu->arch.apic, APIC_PROCPRI);
+}
+
 /*
  * A halted vCPU wakes for the interrupt that an upcall becomes, and can be saved as
- * it is. Where there is no such interrupt, or the guest has them off, it sleeps here.
+ * it is. Where there is no such interrupt, the guest has them off, or its APIC holds
+ * it off, it sleeps here: the event wakes it all the same, as Xen's kick does.
  */
 static bool xen_block_is_halt(struct kvm_vcpu *vcpu)
 {
 	return kvm_get_rflags(vcpu) & X86_EFLAGS_IF &&
-	       (READ_ONCE(xen_vcpu(vcpu)->upcall_vector) ||
-		xen_upcall_vector(vcpu->kvm));
+	       (xen_upcall_vector(vcpu->kvm) ||
+		xen_apic_takes(vcpu, READ_ONCE(xen_vcpu(vcpu)->upcall_vector)));
 }
 
 /**
@@ -336,8 +349,8 @@ static bool xen_block_is_halt(struct kvm_vcpu *vcpu)
  * @vcpu: the calling vCPU, with a local APIC in the kernel
  *
  * Upcalls are unmasked and the vCPU sleeps until there is one, as Xen defines it;
- * it makes no difference whether the guest has interrupts on. It may wake for no
- * reason, as from SCHEDOP_poll.
+ * it makes no difference whether the guest could take the interrupt. It may wake for
+ * no reason, as from SCHEDOP_poll.
  *
  * Context: vCPU task, kvm->srcu held; sleeps.
  * Return: 0.
