@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -25,6 +26,7 @@
 #define NPAGES		4
 #define INFO_GPA	(INFO_PAGE * XVM_PAGE)
 #define PORT		100
+#define NARROW_CLOCK	0x900	/* in a 32-bit guest's shared_info */
 
 /* Bad places: a read-only slot, one whose user memory is not there, no slot at all. */
 #define RO_GPA		0x100000
@@ -98,6 +100,30 @@ TEST_F(attr, shared_info_at_bad_places)
 		EXPECT_EQ(SHINFO_PAGE, xvm_get_shinfo_gfn(&self->vm));
 		EXPECT_TRUE(still_works(self));
 	}
+}
+
+/* The layout is the guest's, and no page of it is asked for first. */
+TEST_F(attr, layout_is_set_while_shared_info_is_away)
+{
+	const struct kvm_xen_hvm_attr narrow = {
+		.type = KVM_XEN_ATTR_TYPE_LONG_MODE,
+	};
+	volatile uint32_t *clock = (void *)(self->mem.witness +
+					    SHINFO_PAGE * XVM_PAGE +
+					    NARROW_CLOCK);
+	uint64_t end;
+
+	xvm_slot(&self->vm, 0, 0, 0, 0, NULL);
+	EXPECT_EQ(0, xvm_vm_attr(&self->vm, &narrow));
+	EXPECT_EQ(0, clock[0]);
+	xvm_slot(&self->vm, 0, 0, 0, self->mem.size, self->mem.map);
+	/* Version, and the second in which the guest's clock was zero. */
+	for (end = xvm_now_ns() + 1000000000; xvm_now_ns() < end;)
+		if (clock[0] && !(clock[0] & 1))
+			break;
+	EXPECT_EQ(2, clock[0]);
+	EXPECT_GE(time(NULL), clock[1]);
+	EXPECT_LE(time(NULL) - 60, clock[1]);
 }
 
 TEST_F(attr, shared_info_at_bad_user_addresses)

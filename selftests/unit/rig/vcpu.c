@@ -14,6 +14,7 @@
 struct static_key_false_deferred kvm_xen_enabled = { .key = { .on = true } };
 struct kvm *unit_xen_kvm;
 u64 unit_clock_ns;
+u64 unit_epoch_ns;
 u64 unit_tsc;
 struct eventfd_ctx unit_eventfds[UNIT_EVENTFDS];
 
@@ -125,6 +126,11 @@ u64 get_kvmclock_ns(struct kvm *kvm)
 	unit_sched_point();
 
 	return unit_clock_ns;
+}
+
+u64 kvm_get_wall_clock_epoch(struct kvm *kvm)
+{
+	return READ_ONCE(unit_epoch_ns);
 }
 
 /* CLOCK_MONOTONIC and the TSC, at one instant as far as a test sees to it. */

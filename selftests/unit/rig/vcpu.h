@@ -20,6 +20,8 @@ extern struct kvm *unit_xen_kvm;
 
 /* What the guest's clock says. */
 extern u64 unit_clock_ns;
+/* What time it was when that was zero. Atomic. */
+extern u64 unit_epoch_ns;
 /* The CPUs' counter, and the guest's. */
 extern u64 unit_tsc;
 

@@ -20,6 +20,7 @@ static inline bool kvm_check_has_quirk(struct kvm *kvm, u64 quirk)
 }
 
 u64 get_kvmclock_ns(struct kvm *kvm);
+u64 kvm_get_wall_clock_epoch(struct kvm *kvm);
 bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc);
 
 #endif

@@ -51,6 +51,17 @@ struct xen_answers {
 };
 
 /**
+ * struct xen_wall_clock - the wall clock in shared_info (time.c)
+ * @lock: protects the wall clock in the guest's page against other writers. Held for a
+ *	few stores, interrupts off
+ * @due: it is to be written. Atomic
+ */
+struct xen_wall_clock {
+	raw_spinlock_t lock;
+	bool due;
+};
+
+/**
  * struct xen_events - what a VM needs from when an event may first be sent
  * @kvm: the VM
  * @retry: delivers what is latched when no vCPU does
@@ -70,6 +81,7 @@ struct xen_answers {
  * @kept: what the VMM has told of ports it keeps (kept.c), or NULL. Written once, with
  *	release semantics, under xen_vm.lock; its words are atomic
  * @answers: see &struct xen_answers
+ * @wall_clock: see &struct xen_wall_clock
  * @stats: see &struct xen_stats
  */
 struct xen_events {
@@ -87,6 +99,7 @@ struct xen_events {
 	struct xen_port __rcu *ports[XEN_PORTS];
 	u64 *kept;
 	struct xen_answers answers;
+	struct xen_wall_clock wall_clock;
 	struct xen_stats stats;
 };
 

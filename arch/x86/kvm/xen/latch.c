@@ -24,6 +24,7 @@
 #include "fifo.h"
 #include "kept.h"
 #include "poll.h"
+#include "time.h"
 #include "timer.h"
 #include "version.h"
 
@@ -206,7 +207,7 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 }
 
 /**
- * xen_events_flush - deliver what is latched
+ * xen_events_flush - deliver what is latched, and write the wall clock if it is due
  * @kvm: the VM
  *
  * What cannot be delivered stays latched. That shared_info is back may be told by
@@ -220,7 +221,7 @@ bool xen_events_flush(struct kvm *kvm)
 	struct xen_events *ev = xen_events(kvm);
 	unsigned long words;
 	unsigned int word;
-	bool gone = false;
+	bool gone;
 
 	if (!ev)
 		return false;
@@ -231,6 +232,7 @@ bool xen_events_flush(struct kvm *kvm)
 	 * below in the flush of kvm_xen_hvm_get_attr(), which then looks at the count.
 	 */
 	smp_mb__after_atomic();
+	gone = xen_wall_clock_flush(kvm);
 	xen_fifo_flush(kvm);
 	if (READ_ONCE(ev->words)) {
 		BUILD_BUG_ON(XEN_PORTS / BITS_PER_LONG > BITS_PER_LONG);
@@ -392,7 +394,8 @@ void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen)
 
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		wanted |= READ_ONCE(xen_vcpu(vcpu)->unreachable);
-	if (wanted || READ_ONCE(ev->words) || xen_fifo_waiting(kvm))
+	if (wanted || READ_ONCE(ev->words) || READ_ONCE(ev->wall_clock.due) ||
+	    xen_fifo_waiting(kvm))
 		xen_events_retry(kvm);
 	xen_poll_wake_all(kvm);
 }
@@ -422,6 +425,7 @@ int xen_events_make(struct kvm *kvm)
 	init_waitqueue_head(&ev->idle);
 	INIT_DELAYED_WORK(&ev->retry, xen_retry_work);
 	xen_version_init(&ev->answers);
+	raw_spin_lock_init(&ev->wall_clock.lock);
 
 	/* Timers and the worker go after the VM's notifier. */
 	kvm_gpc_hold(kvm);

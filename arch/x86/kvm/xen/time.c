@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest time: what the guest computes from its TSC and the clock in vcpu_info.
+ * Guest time: what the guest computes from its TSC and the clock in vcpu_info; and the
+ * wall clock in shared_info, what time it was when that clock was zero.
  *
  * Everything that is due at a guest time is computed from the very parameters the
  * guest was given, so that a timer is as late after a year as after a second. The
@@ -12,7 +13,13 @@
 #include <asm/pvclock.h>
 
 #include "../x86.h"
+#include "../xen.h"
+#include "events.h"
+#include "reach.h"
 #include "time.h"
+
+/* Refreshes before the wall clock is left to whoever flushes next. */
+#define XEN_WALL_CLOCK_TRIES	8
 
 /*
  * The guest's clock is a function of the TSC, and its parameters are known. While it
@@ -136,4 +143,107 @@ u64 xen_clock_read(struct kvm_vcpu *vcpu)
 
 	return x->clock_ns + pvclock_scale_delta(ticks, x->clock_mul,
 						 x->clock_shift);
+}
+
+/* An odd version says that it is being written. */
+static void xen_wall_clock_store(struct kvm *kvm, void *shinfo, u64 ns)
+{
+	struct pvclock_wall_clock *wc;
+	u32 *sec_hi, nsec, version;
+
+	if (READ_ONCE(xen_vm(kvm)->long_mode)) {
+		wc = shinfo + offsetof(struct shared_info, wc);
+		sec_hi = shinfo + offsetof(struct shared_info, wc_sec_hi);
+	} else {
+		wc = shinfo + offsetof(struct compat_shared_info, wc);
+		sec_hi = shinfo + offsetof(struct compat_shared_info, wc_sec_hi);
+	}
+	nsec = do_div(ns, NSEC_PER_SEC);
+
+	version = (READ_ONCE(wc->version) + 1) | 1;
+	WRITE_ONCE(wc->version, version);
+	/* Pairs with the guest's reading version, time, version. */
+	smp_wmb();
+	WRITE_ONCE(wc->nsec, nsec);
+	WRITE_ONCE(wc->sec, (u32)ns);
+	WRITE_ONCE(*sec_hi, ns >> 32);
+	/* As above. */
+	smp_wmb();
+	WRITE_ONCE(wc->version, version + 1);
+}
+
+/* Return: whether it is written, by us or by another, and not due any more. */
+static bool xen_wall_clock_write(struct kvm *kvm)
+{
+	struct xen_wall_clock *clock = &xen_events(kvm)->wall_clock;
+	u64 ns = kvm_get_wall_clock_epoch(kvm);
+	unsigned long flags;
+	void *shinfo;
+
+	local_irq_save(flags);
+	shinfo = xen_reach_shinfo(kvm);
+	if (shinfo) {
+		raw_spin_lock(&clock->lock);
+		/*
+		 * Pairs with smp_store_release() in xen_wall_clock_set(): due, then the new
+		 * layout is seen.
+		 */
+		if (xchg(&clock->due, false))
+			xen_wall_clock_store(kvm, shinfo, ns);
+		raw_spin_unlock(&clock->lock);
+	}
+	local_irq_restore(flags);
+
+	return shinfo;
+}
+
+/**
+ * xen_wall_clock_flush - write the wall clock if it is due
+ * @kvm: the VM, which has its &struct xen_events
+ *
+ * Context: may sleep; kvm->srcu held.
+ * Return: whether it is still due, for want of shared_info.
+ */
+bool xen_wall_clock_flush(struct kvm *kvm)
+{
+	struct gfn_to_pfn_cache *shinfo = &xen_vm(kvm)->shinfo;
+	int i;
+
+	/* Who sets shared_info makes it due again. */
+	if (likely(!READ_ONCE(xen_events(kvm)->wall_clock.due)) ||
+	    !READ_ONCE(shinfo->active))
+		return false;
+
+	for (i = 0; i < XEN_WALL_CLOCK_TRIES; i++) {
+		if (xen_wall_clock_write(kvm))
+			return false;
+		if (kvm_gpc_refresh(shinfo, PAGE_SIZE))
+			break;
+	}
+
+	return true;
+}
+
+/**
+ * xen_wall_clock_set - shared_info is another page, or has another layout
+ * @kvm: the VM, which has its &struct xen_events
+ *
+ * The wall clock is written there: now, or when the page can be reached, before any
+ * vCPU enters the guest that finds it can.
+ *
+ * Context: may sleep; kvm->srcu held.
+ */
+void xen_wall_clock_set(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	/* Pairs with xchg() in xen_wall_clock_write(): the new layout, then due. */
+	smp_store_release(&xen_events(kvm)->wall_clock.due, true);
+	if (!xen_wall_clock_flush(kvm))
+		return;
+
+	kvm_for_each_vcpu(i, vcpu, kvm)
+		xen_vcpu_wake(vcpu, XEN_TODO_LATCH);
+	xen_events_retry(kvm);
 }

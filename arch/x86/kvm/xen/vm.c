@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A Xen VM: turning Xen on, the VM's attributes, shared_info and what KVM writes
- * into it, the hypercall page.
+ * A Xen VM: turning Xen on, the VM's attributes, shared_info, the hypercall page.
  */
 #include <linux/kvm_host.h>
 #include <linux/slab.h>
@@ -16,7 +15,7 @@
 #include "kept.h"
 #include "poll.h"
 #include "ports.h"
-#include "reach.h"
+#include "time.h"
 #include "uapi.h"
 #include "upcall.h"
 #include "version.h"
@@ -30,71 +29,7 @@
 #define XEN_STUB_SIZE		32
 #define XEN_STUBS		(PAGE_SIZE / XEN_STUB_SIZE)
 
-/* Refreshes before the wall clock gives up. */
-#define XEN_WC_TRIES		64
-
 DEFINE_STATIC_KEY_DEFERRED_FALSE(kvm_xen_enabled, HZ);
-
-/*
- * The wall clock in shared_info: what time it was when the guest's clock was zero.
- * An odd version says that it is being written.
- */
-static int xen_write_wall_clock(struct kvm *kvm)
-{
-	u64 ns = kvm_get_wall_clock_epoch(kvm);
-	struct pvclock_wall_clock *wc;
-	u32 *sec_hi, version;
-	unsigned long flags;
-	int r = -EAGAIN;
-	void *shinfo;
-
-	local_irq_save(flags);
-	shinfo = xen_reach_shinfo(kvm);
-	if (shinfo) {
-		if (READ_ONCE(xen_vm(kvm)->long_mode)) {
-			wc = shinfo + offsetof(struct shared_info, wc);
-			sec_hi = shinfo + offsetof(struct shared_info,
-						   wc_sec_hi);
-		} else {
-			wc = shinfo + offsetof(struct compat_shared_info, wc);
-			sec_hi = shinfo + offsetof(struct compat_shared_info,
-						   wc_sec_hi);
-		}
-
-		version = (READ_ONCE(wc->version) + 1) | 1;
-		WRITE_ONCE(wc->version, version);
-		/* Pairs with the guest's reading version, time, version. */
-		smp_wmb();
-		WRITE_ONCE(wc->nsec, do_div(ns, NSEC_PER_SEC));
-		WRITE_ONCE(wc->sec, (u32)ns);
-		WRITE_ONCE(*sec_hi, ns >> 32);
-		/* As above. */
-		smp_wmb();
-		WRITE_ONCE(wc->version, version + 1);
-		r = 0;
-	}
-	local_irq_restore(flags);
-
-	return r;
-}
-
-/* The same with the page brought back when need be. kvm->srcu held, may sleep. */
-static int xen_update_wall_clock(struct kvm *kvm)
-{
-	struct gfn_to_pfn_cache *shinfo = &xen_vm(kvm)->shinfo;
-	int i, r;
-
-	for (i = 0; i < XEN_WC_TRIES; i++) {
-		if (!xen_write_wall_clock(kvm))
-			return 0;
-		r = kvm_gpc_refresh(shinfo, PAGE_SIZE);
-		if (r)
-			return r;
-	}
-
-	/* A page that is taken away each time before one can write to it. */
-	return -EFAULT;
-}
 
 /**
  * xen_mark_dirty - log a write made through a cache
@@ -182,7 +117,7 @@ static int xen_set_shared_info(struct kvm *kvm, gpa_t gpa, unsigned long hva)
 	idx = srcu_read_lock(&kvm->srcu);
 	r = xen_gpc_set(&xen_vm(kvm)->shinfo, gpa, hva, PAGE_SIZE);
 	if (!r && READ_ONCE(xen_vm(kvm)->shinfo.active))
-		r = xen_update_wall_clock(kvm);
+		xen_wall_clock_set(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 
 	/* What is latched is for this page now; pollers look again in it. */
@@ -197,10 +132,10 @@ static int xen_set_shared_info(struct kvm *kvm, gpa_t gpa, unsigned long hva)
  * Layouts change. Whoever is at a word of the old one has left it when this returns;
  * what is latched or parked is kept by port, and says the same in either.
  */
-static int xen_set_long_mode(struct kvm *kvm, bool wide)
+static void xen_set_long_mode(struct kvm *kvm, bool wide)
 {
 	struct xen_vm *xv = xen_vm(kvm);
-	int r = 0, idx;
+	int idx;
 
 	if (xv->long_mode != wide) {
 		WRITE_ONCE(xv->long_mode, wide);
@@ -209,11 +144,9 @@ static int xen_set_long_mode(struct kvm *kvm, bool wide)
 
 	if (READ_ONCE(xv->shinfo.active)) {
 		idx = srcu_read_lock(&kvm->srcu);
-		r = xen_update_wall_clock(kvm);
+		xen_wall_clock_set(kvm);
 		srcu_read_unlock(&kvm->srcu, idx);
 	}
-
-	return r;
 }
 
 /**
@@ -334,7 +267,7 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	mutex_lock(&xv->lock);
 	switch (data->type) {
 	case KVM_XEN_ATTR_TYPE_LONG_MODE:
-		r = xen_set_long_mode(kvm, !!data->u.long_mode);
+		xen_set_long_mode(kvm, !!data->u.long_mode);
 		break;
 	case KVM_XEN_ATTR_TYPE_SHARED_INFO:
 		if (data->u.shared_info.gfn == KVM_XEN_INVALID_GFN)
@@ -525,7 +458,6 @@ int kvm_xen_write_hypercall_page(struct kvm_vcpu *vcpu, u64 data)
 	u32 nr = data & ~PAGE_MASK;
 	gpa_t page = data & PAGE_MASK;
 	bool flip;
-	int r = 0;
 
 	if (!vcpu->wants_to_run)
 		return 0;
@@ -533,13 +465,11 @@ int kvm_xen_write_hypercall_page(struct kvm_vcpu *vcpu, u64 data)
 	mutex_lock(&xv->lock);
 	flip = xv->long_mode != wide;
 	if (flip)
-		r = xen_set_long_mode(vcpu->kvm, wide);
+		xen_set_long_mode(vcpu->kvm, wide);
 	mutex_unlock(&xv->lock);
 	/* It interrupts other CPUs: a guest that changes its mind again and again waits. */
 	if (flip)
 		schedule_timeout_killable(1);
-	if (r)
-		return 1;
 
 	if (!kvm_xen_hypercall_enabled(vcpu->kvm))
 		return xen_copy_page(vcpu, page, nr);

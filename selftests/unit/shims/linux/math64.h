@@ -10,4 +10,8 @@ static inline u64 div64_u64(u64 dividend, u64 divisor)
 	return dividend / divisor;
 }
 
+/* Leaves the quotient, returns the remainder. */
+#define do_div(n, base) \
+	({ u64 __n = (n); (n) = __n / (base); (u32)(__n % (base)); })
+
 #endif
