@@ -97,9 +97,7 @@ struct vhost_task *(vhost_task_create)(bool (*fn)(void *), void (*kill)(void *),
 	return NULL;
 }
 
-/* Nothing is mapped ahead, and no tree is obsolete. */
-void kvm_mmu_free_obsolete_roots(struct kvm_vcpu *vcpu) {}
-
+/* Nothing is mapped ahead. */
 long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
 					 struct kvm_pre_fault_memory *range);
 long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,
