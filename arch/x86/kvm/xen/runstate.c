@@ -5,9 +5,9 @@
  *
  * All of it belongs to the vCPU's task (or to who holds the vCPU's mutex), so it
  * needs no lock. But the scheduler changes it too, in that very task: preemption is
- * off where something is read and written that belongs together. The copy is written through kvm_gpc_live(), in the scheduler too:
- * there is nothing to contend for, and an area whose page was taken away is written
- * when the vCPU is back on a CPU.
+ * off where something is read and written that belongs together. The copy is written
+ * through kvm_gpc_live(), in the scheduler too: there is nothing to contend for, and an
+ * area whose page was taken away is written when the vCPU is back on a CPU.
  */
 #include <linux/kvm_host.h>
 #include <linux/sched/stat.h>
