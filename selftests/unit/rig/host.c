@@ -286,6 +286,8 @@ kvm_pfn_t host_gup(gfn_t gfn, bool write, bool *writable)
 	return pte >> 1;
 }
 
+unsigned long host_looks;
+
 /* As far as it goes without waiting: what is there, and can be written to. */
 int gfn_to_page_many_atomic(struct kvm_memory_slot *slot, gfn_t gfn,
 			    struct page **pages, int nr)
@@ -295,6 +297,7 @@ int gfn_to_page_many_atomic(struct kvm_memory_slot *slot, gfn_t gfn,
 	u64 pte;
 	int n;
 
+	__atomic_fetch_add(&host_looks, 1, __ATOMIC_RELAXED);
 	host_index(gfn + nr - 1);
 	for (n = 0; n < nr; n++, i++) {
 		pte = __atomic_load_n(&ptes[i], __ATOMIC_ACQUIRE);

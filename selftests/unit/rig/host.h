@@ -55,6 +55,8 @@ void host_end(void);
 
 /* What a fault resolves; breaks copy-on-write as the host does. */
 kvm_pfn_t host_gup(gfn_t gfn, bool write, bool *writable);
+/* How often its page tables have been looked at without waiting; atomic. */
+extern unsigned long host_looks;
 /* How large a page the host has there. */
 int host_level(gfn_t gfn);
 /* Unmap, by the host's own rules. */

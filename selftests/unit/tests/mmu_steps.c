@@ -77,6 +77,24 @@ TEST(mmu_step_around, "mmu: what the host has is mapped with its neighbour")
 	end();
 }
 
+TEST(mmu_step_around_rarely, "mmu: who finds no neighbours looks for them ever more rarely")
+{
+	unsigned long looks;
+
+	begin(UNIT_NPT, HOST_NEVER);
+	looks = host_looks;
+	EXPECT_EQ(faults(GFN, 200, true), 200);
+	/* After 1, 2, 4 ..., and every 64; behind the page, and before it. */
+	looks = host_looks - looks;
+	unit_log("looks %lu\n", looks);
+	EXPECT(looks >= 5 && looks <= 20);
+	populate(GFN + 200, 312);
+	/* Until somebody looks again, and from then on one for sixteen. */
+	EXPECT_EQ(faults(GFN + 200, 56, true), 56);
+	EXPECT_EQ(faults(GFN + 256, 256, true), 16);
+	end();
+}
+
 TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its neighbour")
 {
 	begin(UNIT_NPT, HOST_NEVER);

@@ -21,6 +21,9 @@
 /* How many pages are looked up in the host at once; a power of two. */
 #define TDP_AROUND		16
 
+/* How many faults find no neighbours, at most, before somebody looks again. */
+#define TDP_AROUND_VAIN		64
+
 /* Whether pages of a memslot may be mapped that nobody has asked for one by one. */
 static bool tdp_slot_has_plain_memory(struct kvm *kvm,
 				      const struct kvm_memory_slot *slot)
@@ -62,6 +65,29 @@ static int tdp_map_run(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 	return max(nr, 0);
 }
 
+/*
+ * Whether it is worth a look at the host's page tables for the neighbours of a page in
+ * table @sp. To look costs a fault a quarter of its time; where the guest is the first
+ * to touch its memory it finds nothing, and then comes ever more rarely: after one fault
+ * in vain, two, four, and so on, and every 64. Faults that race may count as one.
+ *
+ * The count is kept where the shadow MMU, which has tables of its own, counts writes.
+ */
+static bool tdp_around_is_due(struct kvm_mmu_page *sp)
+{
+	int vain = atomic_read(&sp->write_flooding_count);
+
+	atomic_set(&sp->write_flooding_count, vain + 1);
+
+	/* 0, or a power of two. */
+	return !(vain & (vain - 1)) || vain % TDP_AROUND_VAIN == 0;
+}
+
+static void tdp_around_found(struct kvm_mmu_page *sp)
+{
+	atomic_set(&sp->write_flooding_count, 0);
+}
+
 /**
  * tdp_map_around - map the neighbours of a page that was mapped
  * @p: the pass
@@ -78,14 +104,16 @@ void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		    struct kvm_page_fault *fault, u64 *sptep)
 {
 	struct kvm_memory_slot *slot = fault->slot;
+	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	gfn_t start, end, gfn, run;
+	int found = 0;
 
 	if (fault->prefetch || fault->huge_page_disallowed || !fault->map_writable ||
 	    !tdp_slot_has_plain_memory(p->kvm, slot))
 		return;
 
-	if (!kvm_ad_enabled() ||
-	    kvm_mmu_page_ad_need_write_protect(sptep_to_sp(sptep)))
+	if (!kvm_ad_enabled() || kvm_mmu_page_ad_need_write_protect(sp) ||
+	    !tdp_around_is_due(sp))
 		return;
 
 	/* The window is within the table, as both are aligned. */
@@ -101,12 +129,15 @@ void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		if (READ_ONCE(sptep[gfn - start]) == SHADOW_NONPRESENT_VALUE)
 			continue;
 		if (run < gfn)
-			tdp_map_run(p, vcpu, slot, &sptep[run - start], run,
-				    gfn - run);
+			found += tdp_map_run(p, vcpu, slot, &sptep[run - start],
+					     run, gfn - run);
 		run = gfn + 1;
 	}
 	if (run < end)
-		tdp_map_run(p, vcpu, slot, &sptep[run - start], run, end - run);
+		found += tdp_map_run(p, vcpu, slot, &sptep[run - start], run,
+				     end - run);
+	if (found)
+		tdp_around_found(sp);
 }
 
 /* Map [@gfn, @end), of one leaf table. Return: where it had to stop, or others wait. */
