@@ -318,7 +318,12 @@ void put_page(struct page *page)
 
 int host_level(gfn_t gfn)
 {
-	return region_level(host_index(gfn) / HOST_REGION);
+	unsigned long i = index_from(gfn);
+
+	/* Between a guest's pages there is but what is left of a page of 1G. */
+	if (i >= HOST_PAGES || host_gfn(i) != gfn)
+		return region_level(0) == PG_LEVEL_1G ? PG_LEVEL_1G : PG_LEVEL_4K;
+	return region_level(i / HOST_REGION);
 }
 
 /* A huge page becomes smaller ones, of 2M if it was of 1G. Between the two it is huge. */
