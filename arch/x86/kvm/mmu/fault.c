@@ -253,11 +253,13 @@ static bool tdp_fault_slot_goes(struct kvm_vcpu *vcpu, gpa_t gpa)
  * An address that the tree has no bits for is emulated: a memslot may lie there on a
  * host with five levels, and be used by vCPUs with four.
  *
- * A memslot that goes has its faults tried again until it has gone. Who holds kvm->srcu
- * over that, as KVM_PRE_FAULT_MEMORY does, is whom it waits for, and is sent back.
+ * A memslot that goes has its faults tried again until it has gone, and a tree that is
+ * not valid any more until the vCPU has another. Who holds kvm->srcu over that, as
+ * KVM_PRE_FAULT_MEMORY does, is whom a deletion waits for, and is sent back.
  *
  * Context: the vCPU's thread, kvm->srcu held.
- * Return: as kvm_mmu_do_page_fault(); -EAGAIN if @prefetch and the memslot is going.
+ * Return: as kvm_mmu_do_page_fault(); -EAGAIN if @prefetch and the
+ *	memslot or the vCPU's tree is going.
  */
 int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 			      bool prefetch, int *emulation_type, u8 *level)
