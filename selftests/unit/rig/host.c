@@ -387,10 +387,20 @@ static void zap(unsigned long from, unsigned long to)
 	}
 }
 
-void host_unmap_begin(gfn_t start, gfn_t end)
+void host_unmap_tell(gfn_t start, gfn_t end)
 {
 	notify(false, start, end, true);
+}
+
+void host_unmap_take(gfn_t start, gfn_t end)
+{
 	zap(index_from(start), index_from(end));
+}
+
+void host_unmap_begin(gfn_t start, gfn_t end)
+{
+	host_unmap_tell(start, end);
+	host_unmap_take(start, end);
 }
 
 void host_unmap_end(gfn_t start, gfn_t end)

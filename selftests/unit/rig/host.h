@@ -64,6 +64,9 @@ void host_unmap(gfn_t start, gfn_t end, bool blockable);
 /* The same in two parts: from the first to the second nobody maps the pages. */
 void host_unmap_begin(gfn_t start, gfn_t end);
 void host_unmap_end(gfn_t start, gfn_t end);
+/* The first of them in two: KVM is told, and the host still has the pages; they go. */
+void host_unmap_tell(gfn_t start, gfn_t end);
+void host_unmap_take(gfn_t start, gfn_t end);
 /* One page of a huge one goes, in two parts: between them the huge page is still there. */
 void host_discard_begin(gfn_t gfn);
 void host_discard_end(gfn_t gfn);

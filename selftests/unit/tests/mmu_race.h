@@ -41,6 +41,12 @@ void mmu_nx_goes(void);
 /* Part of a huge page becomes private, and a guest is in the other part. */
 void mmu_attrs_beside(void);
 
+/* A guest comes to a page while its neighbour is being unmapped. */
+void mmu_neighbour_goes(void);
+
+/* One page goes and comes, many times. */
+void mmu_unmap_again(void);
+
 void mmu_race_run(const struct mmu_race *race);
 
 #endif

@@ -107,6 +107,38 @@ TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its nei
 	end();
 }
 
+void mmu_neighbour_goes(void)
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	populate(GFN, 2);
+	host_unmap_tell(GFN + 1, GFN + 2);
+	EXPECT_EQ(faults(GFN, 1, false), 1);
+	host_unmap_take(GFN + 1, GFN + 2);
+	host_unmap_end(GFN + 1, GFN + 2);
+	EXPECT_EQ(faults(GFN + 1, 1, false), 1);
+	end();
+}
+
+TEST(mmu_step_neighbour_goes, "mmu: what is being unmapped is not mapped with its neighbour")
+{
+	mmu_neighbour_goes();
+}
+
+void mmu_unmap_again(void)
+{
+	begin(UNIT_EPT, HOST_NEVER);
+	for (int n = 0; n < 2000; n++) {
+		EXPECT_EQ(faults(GFN, 1, true), 1);
+		host_unmap(GFN, GFN + 1, true);
+	}
+	end();
+}
+
+TEST(mmu_step_unmap_again, "mmu: a page that comes and goes is a fault each time it has come")
+{
+	mmu_unmap_again();
+}
+
 /* Steps that it takes to have @nr pages mapped ahead. */
 static unsigned long steps(gfn_t gfn, unsigned long nr)
 {

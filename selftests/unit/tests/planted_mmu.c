@@ -35,7 +35,7 @@ PLANTED(p_flush_lost, "mmu: TLB flushes that are left out now and then",
 	"after the page has gone|data race|reads a table that was freed")
 {
 	unit_mutants.flush_lost = true;
-	unmaps();
+	mmu_unmap_again();
 }
 
 PLANTED(p_unsettled, "mmu: an unmap that finds nothing, and does not wait for who took it",
@@ -53,10 +53,10 @@ PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
 }
 
 PLANTED(p_overlaps, "mmu: neighbours that are mapped while they are being unmapped",
-	"after the page has gone|after it has gone|not in a huge page any more|was never told dirty|data race|KVM_BUG_ON")
+	"after the page has gone|after it has gone|KVM_BUG_ON")
 {
 	unit_mutants.overlaps_never = true;
-	unmaps();
+	mmu_neighbour_goes();
 }
 
 PLANTED(p_smm, "mmu: trees of the other address space that are passed over",
@@ -105,7 +105,7 @@ PLANTED(p_walk_skips, "mmu: walks that pass over an entry now and then",
 	"after the page has gone|after it has gone|was never told dirty|data race|unit: count: |unit: log: |not in a huge page any more|KVM_BUG_ON")
 {
 	unit_mutants.walk_skips = true;
-	unmaps();
+	mmu_unmap_again();
 }
 
 PLANTED(p_stats, "mmu: mappings that go and are not counted", "mappings of level")
