@@ -348,6 +348,23 @@ static void mmu_race_until(const struct mmu_race *race,
 	EXPECT(reached);
 }
 
+struct mmu_race mmu_everything(enum unit_format format)
+{
+	return (struct mmu_race){
+		.format = format, .guests = 3, .unmappers = 2, .cleaners = 1,
+		.gfn_zappers = 1, .root_zappers = 1, .agers = 1, .loggers = 1,
+		.trackers = 1, .recoverers = 1, .splitters = 1, .nx = true,
+		.pre_fault = true, .ms = unit_race_ms,
+	};
+}
+
+static void everything_until(const struct mmu_race *race)
+{
+	mmu_race_until(race, &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
+							.cleans = 1, .gfn_zaps = 1,
+							.root_zaps = 1 });
+}
+
 /* One race in every format. */
 #define TEST_FORMATS(func, title)						\
 	static void func(enum unit_format format);				\
@@ -392,17 +409,10 @@ TEST_FORMATS(mmu_pre_fault, "what is mapped ahead against unmaps, splits and the
 
 TEST_FORMATS(mmu_modes, "everything at once, with SMM and nested guests")
 {
-	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
-					   .modes = true, .unmappers = 2,
-					   .cleaners = 1, .gfn_zappers = 1,
-					   .root_zappers = 1, .agers = 1,
-					   .loggers = 1, .trackers = 1,
-					   .recoverers = 1, .splitters = 1,
-					   .nx = true, .pre_fault = true,
-					   .ms = unit_race_ms },
-		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
-						  .cleans = 1, .gfn_zaps = 1,
-						  .root_zaps = 1 });
+	struct mmu_race race = mmu_everything(format);
+
+	race.modes = true;
+	everything_until(&race);
 }
 
 TEST_FORMATS(mmu_giga, "pages of 1G, 2M and 4K against unmaps, write-back and splits")
@@ -418,17 +428,10 @@ TEST_FORMATS(mmu_giga, "pages of 1G, 2M and 4K against unmaps, write-back and sp
 
 TEST_FORMATS(mmu_high, "everything at once, with five levels of tables and pages of 1G")
 {
-	mmu_race_until(&(struct mmu_race){ .format = format, .giga = true,
-					   .high = true, .guests = 3,
-					   .unmappers = 2, .cleaners = 1,
-					   .gfn_zappers = 1, .root_zappers = 1,
-					   .agers = 1, .loggers = 1, .trackers = 1,
-					   .recoverers = 1, .splitters = 1,
-					   .nx = true, .pre_fault = true,
-					   .ms = unit_race_ms },
-		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
-						  .cleans = 1, .gfn_zaps = 1,
-						  .root_zaps = 1 });
+	struct mmu_race race = mmu_everything(format);
+
+	race.giga = race.high = true;
+	everything_until(&race);
 }
 
 TEST_FORMATS(mmu_deleted, "a memslot goes alone, and its tables with it")
@@ -513,14 +516,7 @@ TEST_FORMATS(mmu_attrs, "attributes change, and nobody is there by the old ones"
 
 TEST_FORMATS(mmu_all, "everything at once")
 {
-	mmu_race_until(&(struct mmu_race){ .format = format, .guests = 3,
-					   .unmappers = 2, .cleaners = 1,
-					   .gfn_zappers = 1, .root_zappers = 1,
-					   .agers = 1, .loggers = 1, .trackers = 1,
-					   .recoverers = 1, .splitters = 1,
-					   .nx = true, .pre_fault = true,
-					   .ms = unit_race_ms },
-		       &(struct mmu_race_result){ .accesses = 21, .unmaps = 1,
-						  .cleans = 1, .gfn_zaps = 1,
-						  .root_zaps = 1 });
+	struct mmu_race race = mmu_everything(format);
+
+	everything_until(&race);
 }

@@ -47,6 +47,9 @@ void mmu_neighbour_goes(void);
 /* One page goes and comes, many times. */
 void mmu_unmap_again(void);
 
+/* Some of each, in small pages and huge ones. */
+struct mmu_race mmu_everything(enum unit_format format);
+
 void mmu_race_run(const struct mmu_race *race);
 
 #endif

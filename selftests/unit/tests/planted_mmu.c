@@ -10,11 +10,10 @@
 
 static void everything(void)
 {
-	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 3,
-					 .cleaners = 1, .gfn_zappers = 1,
-					 .root_zappers = 1, .agers = 1, .loggers = 1,
-					 .recoverers = 1, .splitters = 1, .nx = true,
-					 .ms = PLANTED_MS });
+	struct mmu_race race = mmu_everything(UNIT_NPT);
+
+	race.ms = PLANTED_MS;
+	mmu_race_run(&race);
 }
 
 static void unmaps(void)
