@@ -24,8 +24,9 @@
  *	Written with @refresh_lock and @lock held
  * @valid: @khva is the page that @uhva means now. Protected by @lock
  * @stale: an invalidation came by since the running refresh began, or none is
- *	running. Never true together with @valid. Written with @lock held for
- *	write, read without it by the notifier's pre-check
+ *	running. Never true together with @valid. Set with @lock held for write,
+ *	cleared with @refresh_lock held, read without either by the notifier's
+ *	pre-check
  * @indexed: invalidations find the cache. Protected by @refresh_lock
  * @read_live: it has readers who take no lock; immutable after kvm_gpc_init_live()
  * @gup_pid: the task that is resolving @uhva just now, or 0. Written by that

@@ -201,7 +201,7 @@ static bool gpc_invalidate(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 		return false;
 
 	write_lock_irq(&gpc->lock);
-	m->stats.hits += !gpc->stale;
+	m->stats.hits += !READ_ONCE(gpc->stale);
 	was_live = gpc_take_from_readers(gpc);
 	write_unlock_irq(&gpc->lock);
 

@@ -93,7 +93,7 @@ void gpc_take_begin(struct gpc_manager *m)
 		return;
 
 	atomic_inc(&m->quiescing);
-	/* Pairs with atomic_read_acquire() in gpc_take_end(). */
+	/* Pairs with atomic_read_acquire() in gpc_take_end() and gpc_take_seen(). */
 	smp_mb__after_atomic();
 }
 
@@ -118,6 +118,22 @@ void gpc_take_end(struct gpc_manager *m, bool was_live)
 		gpc_quiesce(m);
 
 	atomic_dec_return_release(&m->quiescing);
+}
+
+/**
+ * gpc_take_seen - wait for the readers of what others have taken
+ * @m: the caches of one that was found stale
+ *
+ * For who takes nothing, and is about to unmap what it found: whoever made it stale
+ * may still be waiting for its readers, and is waited with.
+ *
+ * Context: as gpc_quiesce().
+ */
+void gpc_take_seen(struct gpc_manager *m)
+{
+	/* Acquire: as in gpc_take_end(). */
+	if (atomic_read_acquire(&m->quiescing))
+		gpc_quiesce(m);
 }
 
 /**

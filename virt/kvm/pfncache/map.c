@@ -41,16 +41,12 @@ void gpc_unmap(kvm_pfn_t pfn, void *khva)
 		memunmap((void *)((unsigned long)khva & PAGE_MASK));
 }
 
-static void gpc_lock_and_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
-{
-	write_lock_irq(&gpc->lock);
-	gpc_set_stale(gpc, stale);
-	write_unlock_irq(&gpc->lock);
-}
-
 /*
  * Clear stale, then see to it that no invalidation that came before is still at
- * work on the page. What comes later sets stale again.
+ * work on the page. What comes later sets stale again. The cache's lock is not
+ * needed for that: if an invalidation sets stale just before it is cleared here, its
+ * range was listed before, and is found in the list, or its end has come already,
+ * and with it the page's.
  *
  * Return: 0, -EINTR for a fatal signal, -EFAULT without an address space.
  */
@@ -59,7 +55,8 @@ static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 	bool dead;
 
 	for (;;) {
-		gpc_lock_and_set_stale(gpc, false);
+		/* Before the list is asked, under its lock. */
+		WRITE_ONCE(gpc->stale, false);
 		if (!gpc_must_wait(m, gpc->uhva, &dead))
 			return dead ? -EFAULT : 0;
 
@@ -122,7 +119,8 @@ static kvm_pfn_t gpc_resolve(struct gpc_manager *m,
 /**
  * gpc_map - make a cache usable
  * @m: the VM's caches
- * @gpc: the cache: active, indexed, not valid, with pfn and khva cleared
+ * @gpc: the cache: active, indexed, not valid. What its pfn and khva are before does
+ *	not matter; afterwards they are those of the page, or of none
  * @old_pfn: page mapped for the cache before, or an error pfn
  * @old_khva: where; taken over if the address still means that page, else unmapped
  *
@@ -172,15 +170,20 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		kvm_release_pfn_clean(pfn);
 
 		if (!r && !done) {
-			atomic_long_inc(&m->stats.raced);
 			if (fatal_signal_pending(current))
 				r = -EINTR;
+			else
+				atomic_long_inc(&m->stats.raced);
 			cond_resched();
 		}
 	} while (!r && !done);
 
 	if (!done) {
-		gpc_lock_and_set_stale(gpc, true);
+		write_lock_irq(&gpc->lock);
+		gpc_set_stale(gpc);
+		gpc->pfn = KVM_PFN_ERR_FAULT;
+		gpc->khva = NULL;
+		write_unlock_irq(&gpc->lock);
 		gpc_unmap(mapped, khva);
 	}
 

@@ -102,25 +102,35 @@ static struct gpc_manager *gpc_read_with(struct gfn_to_pfn_cache *gpc)
 }
 
 /*
- * Point a cache at an address, and make it usable there. The refresh_lock is
- * what makes reading the cache's fields without the other lock right here: they
- * have no other writer, but for valid, stale and the readers' generation.
+ * Whether a cache has the address wanted, and only lacks the page: an invalidation
+ * took it. Nobody uses it, and nobody but a refresh changes that.
  */
-static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
-		     unsigned long uhva)
+static bool gpc_is_in_place(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
+			    unsigned long uhva)
 {
-	struct gpc_manager *m = gpc_manager(gpc->kvm);
-	bool moved, was_live;
+	return gpc->indexed && gpc->active && gpc->gpa == gpa &&
+	       gpc->uhva == uhva &&
+	       /* Pairs with smp_store_release() in gpc_set_stale(). */
+	       smp_load_acquire(&gpc->stale);
+}
+
+/* Make a cache usable that has been indexed where it is to be. */
+static int gpc_fill(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+		    kvm_pfn_t old_pfn, void *old_khva)
+{
+	gpc_stats_publish(m);
+
+	return gpc_map(m, gpc, old_pfn, old_khva);
+}
+
+/* Take a cache from where it is, and have it indexed elsewhere. */
+static int gpc_move(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+		    gpa_t gpa, unsigned long uhva, bool moved)
+{
+	bool was_live;
 	kvm_pfn_t old_pfn;
 	void *old_khva;
 	int r = 0;
-
-	lockdep_assert_held(&gpc->refresh_lock);
-
-	if (!kvm_is_error_gpa(gpa))
-		uhva = gpc_gpa_to_uhva(kvm_memslots(gpc->kvm), gpa);
-	moved = kvm_is_error_hva(uhva) ||
-		uhva >> PAGE_SHIFT != gpc->uhva >> PAGE_SHIFT;
 
 	write_lock_irq(&gpc->lock);
 	/* Others read this without a lock; a refresh has no news for them. */
@@ -162,12 +172,38 @@ static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
 	else if (!gpc->indexed)
 		r = gpc_index_insert(m, gpc);
 
-	if (!r) {
-		gpc_stats_publish(m);
-		atomic_long_inc(&m->stats.refreshes);
-		r = gpc_map(m, gpc, old_pfn, old_khva);
+	if (!r)
+		return gpc_fill(m, gpc, old_pfn, old_khva);
+
+	gpc_unmap(old_pfn, old_khva);
+
+	return r;
+}
+
+/*
+ * Point a cache at an address, and make it usable there. The refresh_lock is
+ * what makes reading the cache's fields without the other lock right here: they
+ * have no other writer, but for valid, stale and the readers' generation.
+ */
+static int gpc_point(struct gfn_to_pfn_cache *gpc, gpa_t gpa,
+		     unsigned long uhva)
+{
+	struct gpc_manager *m = gpc_manager(gpc->kvm);
+	bool moved;
+	int r;
+
+	lockdep_assert_held(&gpc->refresh_lock);
+
+	if (!kvm_is_error_gpa(gpa))
+		uhva = gpc_gpa_to_uhva(kvm_memslots(gpc->kvm), gpa);
+	moved = kvm_is_error_hva(uhva) ||
+		uhva >> PAGE_SHIFT != gpc->uhva >> PAGE_SHIFT;
+
+	if (!moved && gpc_is_in_place(gpc, gpa, uhva)) {
+		gpc_take_seen(m);
+		r = gpc_fill(m, gpc, gpc->pfn, gpc->khva);
 	} else {
-		gpc_unmap(old_pfn, old_khva);
+		r = gpc_move(m, gpc, gpa, uhva, moved);
 	}
 
 	if (r && m)

@@ -70,17 +70,17 @@ struct gpc_inflight {
  * @hits: caches that an invalidation really took. Protected by the index's
  *	xa_lock, like @caches
  * @caches: caches indexed now
- * @refreshes: refreshes that had to resolve the page. Atomic, like all below
- * @gups: page resolutions (hva_to_pfn() calls); 1 per refresh unless raced
+ * @gups: page resolutions (hva_to_pfn() calls); 1 per refresh unless raced.
+ *	Atomic, like all below
  * @waits: times a refresh slept for an overlapping invalidation
- * @raced: resolutions thrown away because an invalidation overlapped them
+ * @raced: resolutions thrown away because an invalidation overlapped them, and
+ *	made again. What is left of @gups is how many refreshes had to resolve one
  * @failures: refreshes that returned an error
  * @quiesces: times the readers without a lock were waited for
  */
 struct gpc_stats {
 	unsigned long hits;
 	unsigned long caches;
-	atomic_long_t refreshes;
 	atomic_long_t gups;
 	atomic_long_t waits;
 	atomic_long_t raced;
@@ -144,15 +144,16 @@ static inline struct gpc_manager *gpc_manager(struct kvm *kvm)
 }
 
 /* gpc->lock is held for write. */
-static inline void gpc_set_stale(struct gfn_to_pfn_cache *gpc, bool stale)
+static inline void gpc_set_stale(struct gfn_to_pfn_cache *gpc)
 {
 	lockdep_assert_held_write(&gpc->lock);
 
 	/*
-	 * Pairs with smp_load_acquire() in gpc_invalidate(): the last access of
-	 * a reader before the return of whoever finds the cache stale already.
+	 * Pairs with smp_load_acquire() in gpc_invalidate() and gpc_is_in_place():
+	 * the last access of a reader before whatever is done by who finds the
+	 * cache stale already.
 	 */
-	smp_store_release(&gpc->stale, stale);
+	smp_store_release(&gpc->stale, true);
 }
 
 /*
@@ -166,7 +167,7 @@ static inline bool gpc_take_from_readers(struct gfn_to_pfn_cache *gpc)
 
 	gpc->valid = false;
 	WRITE_ONCE(gpc->live, NULL);
-	gpc_set_stale(gpc, true);
+	gpc_set_stale(gpc);
 
 	return was_live;
 }
@@ -175,6 +176,7 @@ static inline bool gpc_take_from_readers(struct gfn_to_pfn_cache *gpc)
 void gpc_quiesce(struct gpc_manager *m);
 void gpc_take_begin(struct gpc_manager *m);
 void gpc_take_end(struct gpc_manager *m, bool was_live);
+void gpc_take_seen(struct gpc_manager *m);
 void kvm_gpc_flush_shadow_memslot(struct kvm *kvm,
 				  struct kvm_memory_slot *slot);
 

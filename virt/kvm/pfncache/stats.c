@@ -13,15 +13,17 @@ static int gpc_stats_show(struct seq_file *s, void *unused)
 {
 	struct gpc_manager *m = s->private;
 	struct gpc_stats *st = &m->stats;
+	long raced = atomic_long_read(&st->raced);
+	long gups = atomic_long_read(&st->gups);
 
 	/* Counters of a running VM: each is right, together they are a blur. */
 	seq_printf(s, "caches %lu\n", READ_ONCE(st->caches));
 	seq_printf(s, "invalidations %lu\n", READ_ONCE(m->inflight.nr_events));
 	seq_printf(s, "hits %lu\n", READ_ONCE(st->hits));
-	seq_printf(s, "refreshes %ld\n", atomic_long_read(&st->refreshes));
-	seq_printf(s, "page_resolutions %ld\n", atomic_long_read(&st->gups));
+	seq_printf(s, "refreshes %ld\n", gups - raced);
+	seq_printf(s, "page_resolutions %ld\n", gups);
 	seq_printf(s, "waits %ld\n", atomic_long_read(&st->waits));
-	seq_printf(s, "raced %ld\n", atomic_long_read(&st->raced));
+	seq_printf(s, "raced %ld\n", raced);
 	seq_printf(s, "failures %ld\n", atomic_long_read(&st->failures));
 	seq_printf(s, "quiesces %ld\n", atomic_long_read(&st->quiesces));
 
