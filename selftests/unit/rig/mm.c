@@ -158,6 +158,7 @@ static struct page *new_page(struct pte *pte, unsigned long uhva)
 	page->uhva = uhva & PAGE_MASK;
 	page->epoch = pte->epoch;
 	page->refs = 1;
+	page->dirty = false;
 	__atomic_store_n(&page->state, UNIT_PAGE_LIVE, __ATOMIC_RELAXED);
 	pte->page = page;
 	return page;
@@ -495,15 +496,29 @@ kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool interruptible,
 	return pfn;
 }
 
-void kvm_release_pfn_clean(kvm_pfn_t pfn)
+static void release_pfn(kvm_pfn_t pfn, bool dirty)
 {
+	struct page *page;
+
 	if (is_error_noslot_pfn(pfn))
 		unit_fail("page", "release of an error pfn");
 	if (!unit_pfn_valid(pfn))
 		return;
 	pthread_mutex_lock(&ptl);
-	put_ref(unit_pfn_to_page(pfn, "release"), "kvm_release_pfn_clean()");
+	page = unit_pfn_to_page(pfn, "release");
+	page->dirty |= dirty;
+	put_ref(page, "kvm_release_pfn_*()");
 	pthread_mutex_unlock(&ptl);
+}
+
+void kvm_release_pfn_clean(kvm_pfn_t pfn)
+{
+	release_pfn(pfn, false);
+}
+
+void kvm_release_pfn_dirty(kvm_pfn_t pfn)
+{
+	release_pfn(pfn, true);
 }
 
 static struct page *live_page_at(void *khva)

@@ -150,6 +150,19 @@ TEST_RT(res_wakes_all, "resolve: the end of an unmap wakes every refresh that wa
 	world_end(&w);
 }
 
+TEST_RT(res_dirty, "resolve: the host knows that a page is written to, each time it has come")
+{
+	world_begin(&w);
+	gpc = gpc_new(&w);
+	EXPECT_EQ(activate(gpc, SLOT_GPA + 8, 8), 0);
+	EXPECT(unit_mm_page(w.mm, SLOT_HVA)->dirty);
+	unit_mm_zap(w.mm, SLOT_HVA, SLOT_HVA + PAGE_SIZE);
+	EXPECT_EQ(refresh(gpc, 8), 0);
+	EXPECT(unit_mm_page(w.mm, SLOT_HVA)->dirty);
+	gpc_gone(gpc);
+	world_end(&w);
+}
+
 TEST_RT(res_cow, "resolve: its own copy-on-write costs no second resolution (G3)")
 {
 	world_begin(&w);

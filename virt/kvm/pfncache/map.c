@@ -166,8 +166,15 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		else
 			r = -EFAULT;
 
-		/* Not pinned: only the notifier keeps the page ours. */
-		kvm_release_pfn_clean(pfn);
+		/*
+		 * Not pinned: only the notifier keeps the page ours. Nor need the
+		 * host take it for written to, which a fast look at its page tables
+		 * does not change. Whoever has it clean later tells the notifier.
+		 */
+		if (done)
+			kvm_release_pfn_dirty(pfn);
+		else
+			kvm_release_pfn_clean(pfn);
 
 		if (!r && !done) {
 			if (fatal_signal_pending(current))

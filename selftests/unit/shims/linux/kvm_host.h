@@ -271,6 +271,7 @@ void kvm_arch_flush_shadow_memslot(struct kvm *kvm,
 				   struct kvm_memory_slot *slot);
 void kvm_release_pfn_clean(kvm_pfn_t pfn);
 void kvm_release_pfn_dirty(kvm_pfn_t pfn);
+void kvm_release_pfn_dirty(kvm_pfn_t pfn);
 
 struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, int i);
 struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
