@@ -435,6 +435,18 @@ static bool take_rings(struct kvm *kvm)
 	return nr;
 }
 
+unsigned long unit_mmu_nr_logged(struct kvm *kvm)
+{
+	unsigned long nr = 0;
+
+	collect(kvm);
+	if (kvm->dirty_ring_size)
+		read_rings(kvm, bitmap, false);
+	for (unsigned long i = 0; i < LOG_WORDS; i++)
+		nr += __builtin_popcountl(bitmap[i]);
+	return nr;
+}
+
 void unit_mmu_read_log(struct kvm *kvm, bool locked)
 {
 	static unsigned long now[HOST_PAGES];

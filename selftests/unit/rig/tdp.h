@@ -44,6 +44,8 @@ void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all);
  * or @locked, with mmu_lock held for write, as shadow pages have it.
  */
 void unit_mmu_read_log(struct kvm *kvm, bool locked);
+/* Pages that are logged and not read yet; no guest runs. */
+unsigned long unit_mmu_nr_logged(struct kvm *kvm);
 /* Writes are logged in a ring of each vCPU; before there are any. */
 void unit_mmu_use_rings(struct kvm *kvm);
 /* Called when a page has been logged; whoever logs it may hold anything. */

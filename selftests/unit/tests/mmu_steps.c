@@ -190,6 +190,33 @@ TEST(mmu_step_ahead_one_by_one, "mmu: what the host has not, or is logged, is ma
 	end();
 }
 
+static void ahead_is_no_write(enum unit_format format)
+{
+	begin(format, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	populate(GFN, 16);
+	EXPECT_EQ(guest_pre_fault(g, GFN, 16), 16);
+	EXPECT_EQ(unit_mmu_nr_logged(kvm), 0);
+	if (format != UNIT_EPT_NO_AD)
+		EXPECT_EQ(faults(GFN, 16, false), 0);
+	EXPECT_EQ(faults(GFN, 16, true), 16);
+	EXPECT_EQ(unit_mmu_nr_logged(kvm), 16);
+	unit_mmu_read_log(kvm, false);
+	end();
+}
+
+TEST(mmu_step_ahead_logged, "mmu: what is mapped ahead has not been written to")
+{
+	for (int format = 0; format < UNIT_FORMATS; format++)
+		ahead_is_no_write(format);
+}
+
+TEST(mmu_step_ahead_rings, "mmu: what is mapped ahead takes no room in dirty rings")
+{
+	with_rings = true;
+	ahead_is_no_write(UNIT_NPT);
+}
+
 TEST(mmu_step_ahead_huge, "mmu: a huge page is mapped ahead by one step")
 {
 	begin(UNIT_EPT, HOST_ALWAYS);
@@ -544,6 +571,21 @@ void mmu_attrs_beside(void)
 	unit_mmu_set_attrs(kvm, GFN, GFN + 1, true, NULL);
 	EXPECT_EQ(mapped(PG_LEVEL_2M), 1);
 	kvm->arch.shadow_root_allocated = false;
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	end();
+}
+
+TEST(mmu_step_was_mmio, "mmu: a page that was MMIO, and is tracked, is not written to")
+{
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_slot_set(kvm, 0, HOST_GFN, 0, HOST_HVA, 0);
+	EXPECT(!guest_access(g, GFN, false, false));
+	unit_slot_set(kvm, 0, HOST_GFN, host_layout.pages, HOST_HVA, 0);
+	unit_mmu_track(kvm, GFN);
+	EXPECT_EQ(faults(GFN, 1, false), 1);
+	/* Neither by the guest itself, nor without the host's noticing. */
+	EXPECT(!guest_access(g, GFN, true, false));
+	unit_mmu_untrack(kvm, GFN);
 	EXPECT_EQ(faults(GFN, 1, true), 1);
 	end();
 }

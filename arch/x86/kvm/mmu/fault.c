@@ -28,6 +28,18 @@ static bool tdp_fault_is_over(struct kvm_page_fault *fault, u64 spte)
 	return spte & PT_PRESENT_MASK;
 }
 
+/*
+ * Whether the page is to be mapped writable, if the guest may write to it. A guess, where
+ * writes are logged, is not a write: it would be told as one, and nobody who guesses
+ * looks whether the vCPU's ring has room for it.
+ */
+static bool tdp_fault_may_write(struct kvm_page_fault *fault)
+{
+	return fault->map_writable &&
+	       !(fault->prefetch && !fault->write &&
+		 kvm_slot_dirty_track_enabled(fault->slot));
+}
+
 /* Install the leaf at @sptep, in a table of level @fault->goal_level. */
 static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 			     struct kvm_page_fault *fault, u64 *sptep, u64 old)
@@ -53,8 +65,10 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		new = make_mmio_spte(vcpu, gfn, ACC_ALL);
 	else
 		wrprot = make_spte(vcpu, sp, fault->slot, ACC_ALL, gfn, fault->pfn,
-				   old, fault->prefetch, true,
-				   fault->map_writable, &new);
+				   /* What it does not take for a page before this one. */
+				   was_present ? old : SHADOW_NONPRESENT_VALUE,
+				   fault->prefetch, true, tdp_fault_may_write(fault),
+				   &new);
 
 	if (new == old)
 		ret = RET_PF_SPURIOUS;

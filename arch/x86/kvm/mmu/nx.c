@@ -123,7 +123,9 @@ static bool tdp_nx_is_logged(struct kvm *kvm, struct kvm_mmu_page *sp)
 /*
  * Drop a table, unless somebody else does. The entry that leads to it is in a table
  * that is retired after this one has passed tdp_nx_unlinked(), where the list was looked
- * at later than in tdp_nx_take(): not before the RCU read section ends.
+ * at later than in tdp_nx_take(): not before the RCU read section ends. For
+ * that, one task must unlink both; or, of two, the table above goes first, or slots_lock
+ * keeps the two apart. It is so everywhere today, and a new way to unlink must see to it.
  */
 static void tdp_nx_zap(struct tdp_pass *p, struct kvm_mmu_page *sp)
 {
