@@ -26,6 +26,8 @@
 #define FIRST_GPA	0x1000000UL	/* slot 1: first half of what is discarded */
 #define BETWEEN_GPA	0x2000000UL	/* slot 2: not discarded */
 #define LAST_GPA	0x3000000UL	/* slot 3: second half */
+#define MANY_GPA	0x4000000UL	/* one page at many places */
+#define MANY_MAX	200
 #define HOLD_MS		200
 
 FIXTURE(zap) {
@@ -182,6 +184,47 @@ TEST_F_TIMEOUT(zap, what_goes_here_repeats_the_fault, SECONDS)
 	EXPECT_LE(2, probe_calls(self->probe, PROBE_HVA_TO_PFN));
 	EXPECT_EQ(5, page[0]);
 	EXPECT_EQ(0, page[1]);
+}
+
+/* A page that the VMM shows at many places goes from all of them by one flush. */
+static void goes_from(struct __test_metadata *_metadata, FIXTURE_DATA(zap) *self,
+		      unsigned int places)
+{
+	uint32_t at[MANY_MAX];
+	uint64_t flushes, mapped;
+	unsigned int i;
+	uint8_t *page;
+
+	page = xvm_anon(1);
+	for (i = 0; i < places; i++) {
+		at[i] = MANY_GPA + 3 * i * XVM_PAGE;
+		xvm_slot(&self->vm, 10 + i, 0, at[i], XVM_PAGE, page);
+	}
+	/* Each new slot may take its trees with it. */
+	visitor_settle(&self->v);
+	mapped = visitor_stat(&self->v, "pages_4k");
+	visitor_visit(&self->v, VISIT_WRITE, 7, at, places);
+	EXPECT_EQ(mapped + places, visitor_stat(&self->v, "pages_4k"));
+	flushes = visitor_stat(&self->v, "remote_tlb_flush_requests");
+	ASSERT_EQ(0, madvise(page, XVM_PAGE, MADV_DONTNEED));
+	flushes = visitor_stat(&self->v, "remote_tlb_flush_requests") - flushes;
+	EXPECT_EQ(mapped, visitor_stat(&self->v, "pages_4k"));
+	/* And one more if somebody wants the CPU meanwhile. */
+	EXPECT_LE(1, flushes);
+	EXPECT_GE(2, flushes);
+	for (i = 0; i < places; i++)
+		EXPECT_EQ(0, visitor_read(&self->v, at[i]));
+}
+
+TEST_F_TIMEOUT(zap, page_at_many_places_is_one_flush, SECONDS)
+{
+	goes_from(_metadata, self, MANY_MAX / 4);
+}
+
+/* More than are known one by one while they go. */
+TEST_F_TIMEOUT(zap, page_at_more_places_is_one_flush, SECONDS)
+{
+	goes_from(_metadata, self, MANY_MAX);
 }
 
 /* What is unmapped is not counted any more, to the last page. */

@@ -107,8 +107,11 @@ bool kvm_make_all_cpus_request(struct kvm *kvm, unsigned int req)
 	return true;
 }
 
+unsigned long unit_mmu_flushes;
+
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
+	__atomic_fetch_add(&unit_mmu_flushes, 1, __ATOMIC_RELAXED);
 	if (unit_mutants.flush_lost && unit_now_and_then(4))
 		return;
 	kvm_make_all_cpus_request(kvm, KVM_REQ_TLB_FLUSH);

@@ -25,6 +25,8 @@ void unit_mmu_count(struct kvm *kvm);
 int unit_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
 /* A vCPU without a root, whose tables have four levels and Accessed and Dirty bits. */
 void unit_mmu_vcpu_init(struct kvm_vcpu *vcpu, struct kvm *kvm, int id);
+/* TLB flushes of all processors so far; atomic. */
+extern unsigned long unit_mmu_flushes;
 /* A guest's memory caches, and its roots. */
 void unit_mmu_topup(struct kvm_vcpu *vcpu);
 void unit_mmu_drop_caches(struct kvm_vcpu *vcpu);

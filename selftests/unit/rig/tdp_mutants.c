@@ -19,8 +19,7 @@
 void __real_tdp_pass_open(struct tdp_pass *p);
 void __real_tdp_walk_next(struct tdp_walk *w);
 void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
-void __real_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-			 gfn_t end, bool may_block);
+void __real_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end);
 void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte, u32 position);
@@ -32,8 +31,7 @@ struct kvm_mmu_page *__real_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *
 void __wrap_tdp_pass_open(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
 void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
-void __wrap_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-			 gfn_t end, bool may_block);
+void __wrap_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end);
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte, u32 position);
@@ -61,11 +59,10 @@ void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp)
 		__real_tdp_table_linked(kvm, sp);
 }
 
-void __wrap_tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-			 gfn_t end, bool may_block)
+void __wrap_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end)
 {
 	if (!unit_mutants.zap_nothing || !unit_now_and_then(4))
-		__real_tdp_zap_gfns(kvm, as_id, only_valid, start, end, may_block);
+		__real_tdp_zap_gfns(kvm, only_valid, start, end);
 }
 
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp)

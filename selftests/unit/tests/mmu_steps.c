@@ -303,6 +303,28 @@ TEST(mmu_step_modes, "mmu: each mode has its own tree, and an unmap takes from a
 	end();
 }
 
+TEST(mmu_step_unmap_flush, "mmu: an unmap that memslots share flushes once")
+{
+	unsigned long flushes;
+
+	for (int format = 0; format < UNIT_FORMATS; format++) {
+		begin(format, HOST_NEVER);
+		for (int mode = 0; mode < GUEST_MODES; mode++) {
+			guest_switch(g, mode);
+			EXPECT_EQ(faults(GFN, 1, true), 1);
+		}
+		flushes = unit_mmu_flushes;
+		/* One that must not let others in meanwhile. */
+		host_unmap(GFN, GFN + 1, false);
+		EXPECT_EQ(unit_mmu_flushes - flushes, 1);
+		EXPECT_EQ(mapped(PG_LEVEL_4K), 0);
+		/* And if there is nothing, it does not. */
+		host_unmap(GFN, GFN + 1, false);
+		EXPECT_EQ(unit_mmu_flushes - flushes, 1);
+		end();
+	}
+}
+
 TEST(mmu_step_smm_slot, "mmu: a memslot that goes alone leaves the other address space alone")
 {
 	begin(UNIT_NPT, HOST_NEVER);

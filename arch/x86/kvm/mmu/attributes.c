@@ -150,5 +150,5 @@ void kvm_tdp_mmu_attributes_unlock(struct kvm *kvm)
 	write_unlock(&kvm->mmu_lock);
 
 	/* Between memslots there is nothing. */
-	tdp_zap_gfns(kvm, TDP_ANY_AS, TDP_ALL, attrs->start, attrs->end, true);
+	tdp_zap_gfns(kvm, TDP_ALL, attrs->start, attrs->end);
 }

@@ -26,6 +26,7 @@
 #include <linux/kvm_dirty_ring.h>
 #include <linux/kvm_host.h>
 #include <linux/mmu_notifier.h>
+#include <linux/sched.h>
 
 #include <trace/events/kvm.h>
 
@@ -38,6 +39,9 @@
 #include "state.h"
 #include "tdp_mmu.h"
 #include "zap.h"
+
+/* Gfns that the way to a small range of them takes as long as. */
+#define TDP_RANGE_WORTH		8ULL
 
 /**
  * tdp_inflight_init - prepare a VM's list of invalidations
@@ -318,34 +322,68 @@ out:
 	return retry;
 }
 
-/* One memslot's part of a range of user addresses. */
-#define tdp_for_each_hva_slot(_node, _slots, _range)				\
-	for (_node = interval_tree_iter_first(&(_slots)->hva_tree,		\
-					      (_range)->start, (_range)->end - 1); \
-	     _node;								\
-	     _node = interval_tree_iter_next(_node, (_range)->start,		\
-					     (_range)->end - 1))
+/**
+ * struct tdp_hva_walk - a way through the memslots that a range of user addresses has
+ * a part of
+ * @kvm: the VM
+ * @range: the range
+ * @as_id: the address space of the memslots
+ * @slots: its memslots
+ * @node: the memslot, among those by user address; NULL at the end
+ * @gfns: what the range covers of it
+ *
+ * On the stack of who holds kvm->srcu.
+ */
+struct tdp_hva_walk {
+	struct kvm *kvm;
+	const struct mmu_notifier_range *range;
+	int as_id;
+	struct kvm_memslots *slots;
+	struct interval_tree_node *node;
+	struct kvm_gfn_range gfns;
+};
 
-static void tdp_gfn_range(const struct mmu_notifier_range *range,
-			  struct kvm_memslots *slots,
-			  struct interval_tree_node *node,
-			  struct kvm_gfn_range *gfns)
+static void tdp_hva_walk_next(struct tdp_hva_walk *w)
 {
+	unsigned long start = w->range->start, end = w->range->end;
 	struct kvm_memory_slot *slot;
-	unsigned long start, end;
 
-	slot = container_of(node, struct kvm_memory_slot,
-			    hva_node[slots->node_idx]);
-	start = max(range->start, slot->userspace_addr);
-	end = min(range->end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+	if (w->node)
+		w->node = interval_tree_iter_next(w->node, start, end - 1);
 
-	memset(gfns, 0, sizeof(*gfns));
-	gfns->slot = slot;
-	gfns->start = hva_to_gfn_memslot(start, slot);
-	gfns->end = hva_to_gfn_memslot(end + PAGE_SIZE - 1, slot);
-	gfns->may_block = mmu_notifier_range_blockable(range);
-	gfns->attr_filter = KVM_FILTER_SHARED;
+	while (!w->node && ++w->as_id < kvm_arch_nr_memslot_as_ids(w->kvm)) {
+		w->slots = __kvm_memslots(w->kvm, w->as_id);
+		w->node = interval_tree_iter_first(&w->slots->hva_tree, start,
+						   end - 1);
+	}
+	if (!w->node)
+		return;
+
+	slot = container_of(w->node, struct kvm_memory_slot,
+			    hva_node[w->slots->node_idx]);
+	start = max(start, slot->userspace_addr);
+	end = min(end, slot->userspace_addr + (slot->npages << PAGE_SHIFT));
+
+	w->gfns.slot = slot;
+	w->gfns.start = hva_to_gfn_memslot(start, slot);
+	w->gfns.end = hva_to_gfn_memslot(end + PAGE_SIZE - 1, slot);
 }
+
+static void tdp_hva_walk_start(struct tdp_hva_walk *w, struct kvm *kvm,
+			       const struct mmu_notifier_range *range)
+{
+	memset(w, 0, sizeof(*w));
+	w->kvm = kvm;
+	w->range = range;
+	w->as_id = -1;
+	w->gfns.may_block = mmu_notifier_range_blockable(range);
+	w->gfns.attr_filter = KVM_FILTER_SHARED;
+
+	tdp_hva_walk_next(w);
+}
+
+#define tdp_for_each_hva_slot(_w, _kvm, _range)					\
+	for (tdp_hva_walk_start(_w, _kvm, _range); (_w)->node; tdp_hva_walk_next(_w))
 
 static struct tdp_event tdp_event(const struct mmu_notifier_range *range)
 {
@@ -361,20 +399,14 @@ static struct tdp_event tdp_event(const struct mmu_notifier_range *range)
 static bool tdp_range_is_mapped(struct kvm *kvm,
 				const struct mmu_notifier_range *range)
 {
-	struct kvm_memslots *slots;
-	int as_id;
+	struct tdp_hva_walk w;
 
 	if (WARN_ON_ONCE(range->start >= range->end))
 		return false;
 
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		slots = __kvm_memslots(kvm, as_id);
-		if (interval_tree_iter_first(&slots->hva_tree, range->start,
-					     range->end - 1))
-			return true;
-	}
+	tdp_hva_walk_start(&w, kvm, range);
 
-	return false;
+	return w.node;
 }
 
 /*
@@ -384,24 +416,15 @@ static bool tdp_range_is_mapped(struct kvm *kvm,
 static void tdp_range_publish(struct kvm *kvm, const struct mmu_notifier_range *range)
 {
 	const struct tdp_event event = tdp_event(range);
-	struct interval_tree_node *node;
-	struct kvm_gfn_range gfns;
-	struct kvm_memslots *slots;
+	struct tdp_hva_walk w;
 	bool fits = true;
 	unsigned int nr;
-	int as_id;
 
 	write_lock(&kvm->mmu_lock);
 	nr = tdp_inflight_begin(kvm);
 
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		slots = __kvm_memslots(kvm, as_id);
-		tdp_for_each_hva_slot(node, slots, range) {
-			tdp_gfn_range(range, slots, node, &gfns);
-			fits &= tdp_inflight_add(kvm, &event, gfns.start,
-						 gfns.end);
-		}
-	}
+	tdp_for_each_hva_slot(&w, kvm, range)
+		fits &= tdp_inflight_add(kvm, &event, w.gfns.start, w.gfns.end);
 
 	tdp_inflight_commit(kvm, nr, fits);
 	write_unlock(&kvm->mmu_lock);
@@ -412,19 +435,11 @@ static bool tdp_range_handle(struct kvm *kvm, const struct mmu_notifier_range *r
 			     bool (*handle)(struct kvm *kvm,
 					    struct kvm_gfn_range *gfns))
 {
-	struct interval_tree_node *node;
-	struct kvm_gfn_range gfns;
-	struct kvm_memslots *slots;
+	struct tdp_hva_walk w;
 	bool ret = false;
-	int as_id;
 
-	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
-		slots = __kvm_memslots(kvm, as_id);
-		tdp_for_each_hva_slot(node, slots, range) {
-			tdp_gfn_range(range, slots, node, &gfns);
-			ret |= handle(kvm, &gfns);
-		}
-	}
+	tdp_for_each_hva_slot(&w, kvm, range)
+		ret |= handle(kvm, &w.gfns);
 
 	return ret;
 }
@@ -443,13 +458,32 @@ void tdp_slot_unmapped(struct kvm *kvm, const struct kvm_memory_slot *slot)
 		kvm_make_all_cpus_request(kvm, KVM_REQ_APIC_PAGE_RELOAD);
 }
 
-static bool tdp_unmap_shared(struct kvm *kvm, struct kvm_gfn_range *gfns)
+/*
+ * Drop what a range covers: one pass for all memslots, however many have a part of it,
+ * and so one flush. A small part does not come to a break of its own.
+ */
+static void tdp_range_zap(struct kvm *kvm, const struct mmu_notifier_range *range)
 {
-	tdp_zap_gfns(kvm, gfns->slot->as_id, TDP_ALL, gfns->start, gfns->end,
-		     gfns->may_block);
-	tdp_slot_unmapped(kvm, gfns->slot);
+	struct tdp_hva_walk w;
+	struct tdp_pass p;
+	gfn_t done = 0;
 
-	return false;
+	tdp_zap_begin(&p, kvm, mmu_notifier_range_blockable(range));
+
+	tdp_for_each_hva_slot(&w, kvm, range) {
+		tdp_zap_range(&p, w.gfns.slot->as_id, TDP_ALL, w.gfns.start,
+			      w.gfns.end);
+		tdp_slot_unmapped(kvm, w.gfns.slot);
+
+		done += max(w.gfns.end - w.gfns.start, TDP_RANGE_WORTH);
+		if ((done >= SPTE_ENT_PER_PAGE || need_resched()) &&
+		    tdp_pass_wanted(&p)) {
+			tdp_pass_break(&p);
+			done = 0;
+		}
+	}
+
+	tdp_zap_end(&p);
 }
 
 static int tdp_invalidate_range_start(struct mmu_notifier *mn,
@@ -483,7 +517,7 @@ static int tdp_invalidate_range_start(struct mmu_notifier *mn,
 				kvm_flush_remote_tlbs(kvm);
 			write_unlock(&kvm->mmu_lock);
 		} else {
-			tdp_range_handle(kvm, range, tdp_unmap_shared);
+			tdp_range_zap(kvm, range);
 		}
 	}
 
@@ -650,7 +684,7 @@ void kvm_zap_gfn_range(struct kvm *kvm, gfn_t gfn_start, gfn_t gfn_end)
 	tdp_inflight_commit(kvm, nr, listed);
 	write_unlock(&kvm->mmu_lock);
 
-	tdp_zap_gfns(kvm, TDP_ANY_AS, TDP_VALID, gfn_start, gfn_end, true);
+	tdp_zap_gfns(kvm, TDP_VALID, gfn_start, gfn_end);
 
 	/* The shadow MMU has come into use: it may have mapped something before. */
 	if (kvm_memslots_have_rmaps(kvm))

@@ -61,7 +61,7 @@ void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm)
  *
  * Until the pass settles, an entry that it has emptied may still be in a TLB, and
  * what the guest did to the page not be told yet. Who finds the entry empty, and is
- * answerable for the page, sees the count and waits: see tdp_zap_gfns().
+ * answerable for the page, sees the count and waits: see tdp_zap_unlock().
  *
  * Context: mmu_lock held.
  */
@@ -102,7 +102,7 @@ void tdp_pass_settle(struct tdp_pass *p)
 
 	if (p->open) {
 		p->open = false;
-		/* What was owed is paid: pairs with the acquire in tdp_zap_gfns(). */
+		/* What was owed is paid: pairs with the acquire in tdp_zap_unlock(). */
 		atomic_dec_return_release(&tdp_vm(p->kvm)->unsettled);
 	}
 }

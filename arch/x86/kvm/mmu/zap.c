@@ -160,6 +160,60 @@ void tdp_zap_unlock(struct kvm *kvm)
 	}
 }
 
+/**
+ * tdp_zap_begin - start to drop mappings, beside faults elsewhere
+ * @p: where to keep what will be owed
+ * @kvm: the VM
+ * @may_block: mmu_lock may be let go of on the way, and the CPU
+ *
+ * Context: takes mmu_lock for read and enters an RCU read section, until tdp_zap_end().
+ */
+void tdp_zap_begin(struct tdp_pass *p, struct kvm *kvm, bool may_block)
+	__acquires(&kvm->mmu_lock)
+	__acquires(RCU)
+{
+	read_lock(&kvm->mmu_lock);
+	tdp_pass_begin(p, kvm, TDP_SHARED);
+	p->may_yield = may_block;
+}
+
+/**
+ * tdp_zap_range - drop every mapping of a range of gfns
+ * @p: the pass
+ * @as_id: the address space, or TDP_ANY_AS
+ * @only_valid: leave invalid trees alone
+ * @start: the first gfn
+ * @end: the gfn after the last
+ *
+ * Context: between tdp_zap_begin() and tdp_zap_end(); an invalidation of the range is in
+ *	flight, or its memslot is gone, so that no fault maps anything there.
+ */
+void tdp_zap_range(struct tdp_pass *p, int as_id, bool only_valid, gfn_t start,
+		   gfn_t end)
+{
+	struct kvm_mmu_page *root;
+
+	tdp_for_each_root(p->kvm, root, as_id, only_valid)
+		tdp_zap_leafs(p, root, start, end);
+}
+
+/**
+ * tdp_zap_end - flush once for all that has been dropped
+ * @p: the pass
+ *
+ * When this returns no processor uses what was mapped in the ranges, and all that the
+ * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
+ *
+ * Context: leaves the RCU read section and drops mmu_lock.
+ */
+void tdp_zap_end(struct tdp_pass *p)
+	__releases(RCU)
+	__releases(&p->kvm->mmu_lock)
+{
+	tdp_pass_end(p);
+	tdp_zap_unlock(p->kvm);
+}
+
 /* Drop what a memslot has mapped, beside faults elsewhere: no fault finds it any more. */
 static void tdp_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 {
@@ -167,9 +221,7 @@ static void tdp_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 	struct kvm_mmu_page *root;
 	struct tdp_pass p;
 
-	read_lock(&kvm->mmu_lock);
-	tdp_pass_begin(&p, kvm, TDP_SHARED);
-	p.may_yield = true;
+	tdp_zap_begin(&p, kvm, true);
 
 	tdp_for_each_root(kvm, root, slot->as_id, TDP_ALL) {
 		tdp_zap_slot_tables(&p, root, slot);
@@ -177,40 +229,28 @@ static void tdp_zap_slot(struct kvm *kvm, struct kvm_memory_slot *slot)
 		tdp_zap_leafs(&p, root, slot->base_gfn, end);
 	}
 
-	tdp_pass_end(&p);
-	tdp_zap_unlock(kvm);
+	tdp_zap_end(&p);
 }
 
 /**
- * tdp_zap_gfns - drop every mapping of a range of gfns, beside faults elsewhere
+ * tdp_zap_gfns - drop every mapping of one range of gfns, beside faults elsewhere
  * @kvm: the VM
- * @as_id: the address space, or TDP_ANY_AS
  * @only_valid: leave invalid trees alone
  * @start: the first gfn
  * @end: the gfn after the last
- * @may_block: mmu_lock may be let go of on the way, and the CPU
  *
- * When this returns no processor uses what was mapped in the range, and all that the
- * guest did to the pages has been told, whoever else has zapped some of it meanwhile.
+ * In all address spaces; see tdp_zap_end().
  *
- * Context: takes mmu_lock for read; an invalidation of the range is in flight, so that
- *	no fault maps anything there.
+ * Context: takes mmu_lock for read, may sleep; an invalidation of the range is in
+ *	flight.
  */
-void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-		  gfn_t end, bool may_block)
+void tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end)
 {
-	struct kvm_mmu_page *root;
 	struct tdp_pass p;
 
-	read_lock(&kvm->mmu_lock);
-	tdp_pass_begin(&p, kvm, TDP_SHARED);
-	p.may_yield = may_block;
-
-	tdp_for_each_root(kvm, root, as_id, only_valid)
-		tdp_zap_leafs(&p, root, start, end);
-
-	tdp_pass_end(&p);
-	tdp_zap_unlock(kvm);
+	tdp_zap_begin(&p, kvm, true);
+	tdp_zap_range(&p, TDP_ANY_AS, only_valid, start, end);
+	tdp_zap_end(&p);
 }
 
 /**

@@ -5,9 +5,17 @@
 #include <linux/kvm_host.h>
 
 #include "mmu_internal.h"
+#include "pass.h"
 
-void tdp_zap_gfns(struct kvm *kvm, int as_id, bool only_valid, gfn_t start,
-		  gfn_t end, bool may_block);
+void tdp_zap_begin(struct tdp_pass *p, struct kvm *kvm, bool may_block)
+	__acquires(&kvm->mmu_lock)
+	__acquires(RCU);
+void tdp_zap_range(struct tdp_pass *p, int as_id, bool only_valid, gfn_t start,
+		   gfn_t end);
+void tdp_zap_end(struct tdp_pass *p)
+	__releases(RCU)
+	__releases(&p->kvm->mmu_lock);
+void tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end);
 void tdp_zap_root(struct kvm *kvm, struct kvm_mmu_page *root, bool shared);
 void tdp_zap_unlock(struct kvm *kvm);
 
