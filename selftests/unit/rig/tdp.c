@@ -23,7 +23,7 @@ void kvm_mmu_spte_module_init(void);
 
 /* As many as a memslot with a page of 1G has. */
 #define LOG_WORDS_MAX	(4096 + 1)
-#define LOG_WORDS	DIV_ROUND_UP(host_layout.pages, 64)
+#define LOG_WORDS	((host_layout.pages + 63) / 64)
 
 struct unit_host kvm_host;
 struct unit_x86_ops kvm_x86_ops;
@@ -649,14 +649,18 @@ void unit_mmu_zap_all_fast(struct kvm *kvm)
 
 #define nx_huge_pages_recovery_ratio	unit_nx_ratio
 unsigned int unit_nx_ratio = 1;
+unsigned long unit_nx_of_base;
 static bool (*nx_work)(void *data);
 
 static bool nx_turn(void *data)
 {
 	struct kvm *kvm = data;
+	unsigned long nr = data_race(kvm->stat.nx_lpage_splits);
 
 	write_lock(&kvm->mmu_lock);
 	EXPECT(list_empty(&kvm->arch.possible_nx_huge_pages));
+	/* What mmu.c has there is ours by tdp_mmu.h. */
+	unit_nx_of_base = unit_nx_ratio ? DIV_ROUND_UP(nr, unit_nx_ratio) : 0;
 	write_unlock(&kvm->mmu_lock);
 	kvm->arch.nx_huge_page_last++;
 	return true;

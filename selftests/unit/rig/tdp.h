@@ -38,6 +38,8 @@ void unit_mmu_zap_all_fast(struct kvm *kvm);
 /* A turn; true if there was anything to recover. One table in unit_nx_ratio goes. */
 bool unit_mmu_recover_nx(struct kvm *kvm);
 extern unsigned int unit_nx_ratio;
+/* How many tables of shadow pages the base would have dropped at its last turn. */
+extern unsigned long unit_nx_of_base;
 void unit_mmu_age(struct kvm *kvm, gfn_t start, gfn_t end, bool clear);
 /* @all: every page counts as written to at first, and none is watched yet. */
 void unit_mmu_log_writes(struct kvm *kvm, bool on, bool all);

@@ -450,6 +450,23 @@ TEST(mmu_step_nx, "mmu: a turn of NX recovery takes its part of the tables, the 
 	end();
 }
 
+TEST(mmu_step_nx_shadow, "mmu: the shadow MMU's turn of NX recovery takes its part of its own")
+{
+	begin(UNIT_NPT, HOST_ALWAYS);
+	execute(3);
+	unit_nx_ratio = 2;
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(unit_nx_of_base, 0);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 1);
+	/* As if there were five shadow pages. */
+	kvm->stat.nx_lpage_splits += 5;
+	unit_mmu_recover_nx(kvm);
+	EXPECT_EQ(unit_nx_of_base, 3);
+	EXPECT_EQ(kvm->stat.nx_lpage_splits, 5);
+	kvm->stat.nx_lpage_splits = 0;
+	end();
+}
+
 void mmu_nx_goes(void)
 {
 	begin(UNIT_NPT, HOST_ALWAYS);

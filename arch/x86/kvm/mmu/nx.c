@@ -140,6 +140,29 @@ static void tdp_nx_zap(struct tdp_pass *p, struct kvm_mmu_page *sp)
 	}
 }
 
+/**
+ * kvm_tdp_mmu_nx_of_base - count the tables of the shadow MMU
+ * @kvm: the VM
+ *
+ * Both kinds are counted in kvm->stat.nx_lpage_splits; the base takes a part of that, and
+ * takes it out of its own.
+ *
+ * Context: mmu_lock held for write.
+ * Return: how many an NX huge page could replace.
+ */
+unsigned long kvm_tdp_mmu_nx_of_base(struct kvm *kvm)
+{
+	unsigned long nr;
+
+	lockdep_assert_held_write(&kvm->mmu_lock);
+
+	spin_lock(&kvm->arch.tdp_mmu_pages_lock);
+	nr = kvm->stat.nx_lpage_splits - tdp_vm(kvm)->nx.nr;
+	spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
+
+	return nr;
+}
+
 /* One turn: a part of the tables goes. */
 static void tdp_nx_recover(struct kvm *kvm)
 {
@@ -151,7 +174,7 @@ static void tdp_nx_recover(struct kvm *kvm)
 	int idx;
 
 	spin_lock(&kvm->arch.tdp_mmu_pages_lock);
-	nr = ratio ? DIV_ROUND_UP(nx->nr, ratio) : 0;
+	nr = tdp_nx_part(nx->nr, ratio);
 	spin_unlock(&kvm->arch.tdp_mmu_pages_lock);
 
 	idx = srcu_read_lock(&kvm->srcu);

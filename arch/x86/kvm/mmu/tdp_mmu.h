@@ -65,6 +65,12 @@ struct vhost_task *kvm_tdp_mmu_nx_task_create(bool (*fn)(void *data),
 					      void (*kill)(void *data), void *data,
 					      const char *name,
 					      const unsigned int *ratio);
+unsigned long kvm_tdp_mmu_nx_of_base(struct kvm *kvm);
+
+static inline unsigned long tdp_nx_part(unsigned long nr, unsigned int ratio)
+{
+	return ratio ? DIV_ROUND_UP(nr, ratio) : 0;
+}
 
 /* walk.c: a vCPU looks at its own tables, without any lock */
 int kvm_tdp_mmu_get_walk(struct kvm_vcpu *vcpu, u64 addr, u64 *sptes,
@@ -128,6 +134,19 @@ static inline bool kvm_tdp_mmu_zap_sp(struct kvm *kvm, struct kvm_mmu_page *sp)
 
 #define vhost_task_create(fn, kill, data, name)					\
 	kvm_tdp_mmu_nx_task_create(fn, kill, data, name, &nx_huge_pages_recovery_ratio)
+
+/*
+ * It takes its part of what is counted, once, with mmu_lock held for write: of the tables
+ * of the shadow MMU, that is.
+ */
+static inline unsigned long tdp_nx_part_of_base(struct kvm *kvm, unsigned long nr,
+						unsigned int ratio)
+{
+	return tdp_nx_part(tdp_mmu_enabled ? kvm_tdp_mmu_nx_of_base(kvm) : nr, ratio);
+}
+
+#undef DIV_ROUND_UP
+#define DIV_ROUND_UP(nr, ratio)		tdp_nx_part_of_base(kvm, nr, ratio)
 
 #define mmu_invalidate_retry_gfn	tdp_retry_gfn
 #define mmu_invalidate_retry_gfn_unsafe	tdp_retry_gfn_unsafe
