@@ -18,6 +18,7 @@
 void kvm_tdp_mmu_log_end(struct kvm *kvm);
 void kvm_tdp_mmu_attributes_unlock(struct kvm *kvm);
 int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring);
+void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset);
 
 /* @func: __func__ of the caller, so that the compiler knows. */
 static __always_inline bool kvm_main_reads_log(const char *func)
@@ -47,7 +48,9 @@ static __always_inline void kvm_main_mmu_unlock(struct kvm *kvm, const char *fun
 #define KVM_MMU_LOCK(kvm)	kvm_main_mmu_lock(kvm, __func__)
 #define KVM_MMU_UNLOCK(kvm)	kvm_main_mmu_unlock(kvm, __func__)
 
-/* With arguments, since a tracepoint has the name too. */
+/* With arguments, since tracepoints have the names too. */
 #define kvm_dirty_ring_reset(kvm, ring)	kvm_tdp_mmu_ring_reset(kvm, ring)
+#define kvm_dirty_ring_push(vcpu, slot, offset) \
+	kvm_tdp_mmu_ring_push(vcpu, slot, offset)
 
 #endif

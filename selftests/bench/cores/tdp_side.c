@@ -127,6 +127,10 @@ void kvm_arch_mmu_enable_log_dirty_pt_masked(struct kvm *kvm,
 {
 }
 
+void kvm_dirty_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
+{
+}
+
 int kvm_dirty_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
 	return 0;

@@ -56,8 +56,8 @@ extern void (*unit_irq_handler)(void);
 
 /*
  * Called as the scheduler, which takes the CPU away and gives it back, in every task
- * that can be preempted, before and after it cannot be for a while, and where it looks
- * at a clock.
+ * that can be preempted, before and after it cannot be for a while, between two writes
+ * that are ordered, and where it looks at a clock.
  */
 extern void (*unit_sched_handler)(void);
 void unit_sched_point(void);

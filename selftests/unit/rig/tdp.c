@@ -237,7 +237,7 @@ void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 		return;
 	if (slot && kvm_slot_dirty_track_enabled(slot)) {
 		if (kvm->dirty_ring_size)
-			kvm_dirty_ring_push(kvm_get_running_vcpu(), slot->id, i);
+			kvm_tdp_mmu_ring_push(kvm_get_running_vcpu(), slot->id, i);
 		else
 			__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
 					  __ATOMIC_SEQ_CST);

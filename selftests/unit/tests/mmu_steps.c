@@ -5,6 +5,7 @@
 #include "rig/kvm.h"
 #include "rig/mem.h"
 #include "rig/rcu.h"
+#include "rig/vcpu.h"
 #include "mmu.h"
 #include "x86.h"
 #include "mmu_internal.h"
@@ -678,6 +679,54 @@ TEST(mmu_step_log, "mmu: a log that is read before its page can be written to is
 TEST(mmu_step_ring, "mmu: a ring that is reset before its page can be written to has it again")
 {
 	mmu_log_in_between(true);
+}
+
+static gfn_t pushed;
+
+static void push_next(void)
+{
+	gfn_t gfn = HOST_GFN + pushed++;
+
+	mark_page_dirty_in_slot(kvm, __gfn_to_memslot(kvm_memslots(kvm), gfn),
+				gfn);
+}
+
+/* The vCPU is scheduled out, and what is written then is logged. */
+static void push_in_scheduler(void)
+{
+	current->preempt++;
+	push_next();
+	current->preempt--;
+}
+
+TEST(mmu_step_push, "mmu: a ring misses no page when its vCPU is scheduled out while it logs one")
+{
+	struct kvm_dirty_ring *ring;
+	u64 seen = 0;
+	gfn_t i;
+	int idx;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	unit_running_vcpu = &g->vcpu;
+	idx = srcu_read_lock(&kvm->srcu);
+	for (i = 0; i < 10; i++) {
+		unit_sched_handler = push_in_scheduler;
+		push_next();
+		unit_sched_handler = NULL;
+	}
+	srcu_read_unlock(&kvm->srcu, idx);
+	/* It did come in between. */
+	EXPECT(pushed > 10 && pushed < 64);
+	ring = &g->vcpu.dirty_ring;
+	EXPECT_EQ(ring->dirty_index, pushed);
+	for (i = 0; i < pushed; i++) {
+		EXPECT_EQ(ring->dirty_gfns[i].flags, KVM_DIRTY_GFN_F_DIRTY);
+		seen |= BIT(ring->dirty_gfns[i].offset);
+	}
+	EXPECT_EQ(seen, BIT(pushed) - 1);
+	end();
 }
 
 static struct unit_thread *discards;

@@ -21,6 +21,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
 
 #include "mmu.h"
@@ -314,6 +315,25 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 	kvm_tdp_mmu_log_end(kvm);
 
 	return nr;
+}
+
+/**
+ * kvm_tdp_mmu_ring_push - log a page in a vCPU's ring
+ * @vcpu: the vCPU, loaded by the current task
+ * @slot: the page's memslot, and its address space
+ * @offset: the page in it
+ *
+ * Stands in kvm_main.c for kvm_dirty_ring_push(). When a vCPU is scheduled out its run
+ * state and its steal time are written, and logged: on a preemptible kernel that would
+ * come in the middle of another push of the vCPU's, of which one would be lost.
+ *
+ * Context: any in which the vCPU is loaded.
+ */
+void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
+{
+	preempt_disable();
+	kvm_dirty_ring_push(vcpu, slot, offset);
+	preempt_enable();
 }
 
 /* Whether a page is in the log, in a ring at @position or behind. */

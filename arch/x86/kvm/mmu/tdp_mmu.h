@@ -45,6 +45,7 @@ void kvm_tdp_mmu_log_pages(struct kvm *kvm, struct kvm_memory_slot *slot,
 			   gfn_t offset, unsigned long mask);
 void kvm_tdp_mmu_log_end(struct kvm *kvm);
 int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring);
+void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset);
 bool kvm_tdp_mmu_write_protect_gfn(struct kvm *kvm, struct kvm_memory_slot *slot,
 				   gfn_t gfn, int min_level);
 

@@ -10,7 +10,7 @@ void unit_fence_release(void);
 void unit_fence_acquire(void);
 
 #define smp_mb()	unit_fence()
-#define smp_wmb()	unit_fence_release()
+#define smp_wmb()	(unit_sched_point(), unit_fence_release())
 #define smp_rmb()	unit_fence_acquire()
 #define mb()		smp_mb()
 #define smp_mb__before_atomic()	smp_mb()
