@@ -285,9 +285,9 @@ static void route_lines(struct storm *s)
 		xvm_die("KVM_SET_GSI_ROUTING");
 }
 
-FIXTURE_SETUP(storm)
+/* @others: vCPUs that do nothing. They come first, so no index is its vCPU's ID. */
+static void storm_create(struct storm *s, unsigned int others)
 {
-	struct storm *s = &self->s;
 	unsigned int id, i;
 
 	memset(s, 0, sizeof(*s));
@@ -300,12 +300,19 @@ FIXTURE_SETUP(storm)
 	xvm_slot(&s->vm, SHINFO_SLOT, 0, SHINFO_GPA, XVM_PAGE, s->shared.map);
 	xvm_slot(&s->vm, OTHER_SLOT, 0, OTHER_GPA, XVM_PAGE, s->shared.map);
 	must(xvm_shinfo_gfn(&s->vm, SHINFO_GPA / XVM_PAGE));
+	for (id = 0; id < others; id++)
+		xvm_add_cpu(&s->vm, CPUS + id);
 	for (id = 0; id < CPUS; id++)
 		side_create(s, id);
 	route_lines(s);
 	for (id = 0; id < CPUS; id++)
 		for (i = 0; i < LINES; i++)
 			s->side[id].fd[i] = xvm_irqfd(&s->vm, id * LINES + i);
+}
+
+FIXTURE_SETUP(storm)
+{
+	storm_create(&self->s, 0);
 }
 
 FIXTURE_TEARDOWN(storm)
@@ -376,7 +383,11 @@ TEST_F_TIMEOUT(storm, a_million_events_sent_are_a_million_seen, 300)
 
 /* ------------------------------------------------------------------------ */
 
-#define MOVES		1000
+#define MOVES		200
+#define OTHERS		128
+#define CALL_NS		16000	/* what a call takes, about */
+#define PAUSES_NS	(4 * CALL_NS)
+#define PAUSE_STEP_NS	1009
 
 struct sender {
 	struct side *from;
@@ -405,7 +416,7 @@ static void wait_calls(struct sender *s, unsigned int nr)
 	unsigned int first = __atomic_load_n(&s->calls, __ATOMIC_SEQ_CST);
 
 	while (__atomic_load_n(&s->calls, __ATOMIC_SEQ_CST) - first < nr)
-		sched_yield();
+		xvm_sleep_ns(CALL_NS);
 }
 
 static uint64_t take_selector(struct side *s)
@@ -415,8 +426,31 @@ static uint64_t take_selector(struct side *s)
 				   __ATOMIC_SEQ_CST);
 }
 
-/* A port is moved from vCPU to vCPU while the guest sends on it all the time. */
-TEST_F_TIMEOUT(storm, port_leads_where_it_was_last_said_to, 120)
+static void move(struct sender *s, unsigned int to)
+{
+	must(xvm_ipi_port(s->from->caller.vm, KVM_XEN_EVTCHN_UPDATE, s->port,
+			  to));
+}
+
+FIXTURE(moved) {
+	struct storm s;
+};
+
+FIXTURE_SETUP(moved)
+{
+	storm_create(&self->s, OTHERS);
+}
+
+FIXTURE_TEARDOWN(moved)
+{
+	xvm_destroy(&self->s.vm);
+}
+
+/*
+ * A port is moved from vCPU to vCPU while the guest sends on it all the time. KVM looks
+ * for a vCPU that it was told of by its ID, among many, and is told of another meanwhile.
+ */
+TEST_F_TIMEOUT(moved, port_leads_where_it_was_last_said_to, 120)
 {
 	struct sender sender = { &self->s.side[0], FIRST(0) + IPIS };
 	uint64_t *word = (void *)(self->s.shared.witness + XEN_SHINFO_PENDING +
@@ -427,9 +461,10 @@ TEST_F_TIMEOUT(storm, port_leads_where_it_was_last_said_to, 120)
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, sender_thread, &sender));
 	for (i = 0; i < MOVES && !wrong; i++) {
-		to = i % CPUS;
-		must(xvm_ipi_port(&s->vm, KVM_XEN_EVTCHN_UPDATE, sender.port,
-				  to));
+		to = i < MOVES / 2;
+		move(&sender, !to);
+		xvm_sleep_ns(i * PAUSE_STEP_NS % PAUSES_NS);
+		move(&sender, to);
 		/* One that was under way may be the old vCPU's. */
 		wait_calls(&sender, 2);
 		take_selector(&s->side[0]);

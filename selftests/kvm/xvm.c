@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -505,6 +506,16 @@ void xvm_sleep_ms(int ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };
 
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
+
+void xvm_sleep_ns(unsigned long ns)
+{
+	struct timespec ts = { .tv_nsec = ns };
+
+	if (prctl(PR_SET_TIMERSLACK, 1))
+		xvm_die("PR_SET_TIMERSLACK");
 	while (nanosleep(&ts, &ts) && errno == EINTR)
 		;
 }

@@ -118,6 +118,8 @@ unsigned int xvm_allowed(unsigned int ticks);
 
 /* Small things. */
 void xvm_sleep_ms(int ms);
+/* Less than a second, and to the nanosecond as far as the host's timers go. */
+void xvm_sleep_ns(unsigned long ns);
 uint64_t xvm_now_ns(void);
 uint64_t xvm_thread_cpu_ns(void);
 pid_t xvm_tid(void);
