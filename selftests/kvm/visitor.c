@@ -113,41 +113,12 @@ void visitor_write(struct visitor *v, uint32_t gpa, uint8_t byte)
 	visitor_visit(v, VISIT_WRITE, byte, &gpa, 1);
 }
 
-static bool read_stat(int fd, const char *name, uint64_t *value)
-{
-	struct kvm_stats_header h;
-	struct kvm_stats_desc *d;
-	bool found = false;
-	size_t size;
-	char *descs;
-	unsigned int i;
-
-	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
-		xvm_die("statistics");
-	size = sizeof(*d) + h.name_size;
-	descs = malloc(size * h.num_desc);
-	if (!descs || pread(fd, descs, size * h.num_desc, h.desc_offset) !=
-	    (ssize_t)(size * h.num_desc))
-		xvm_die("descriptions of statistics");
-	for (i = 0; i < h.num_desc && !found; i++) {
-		d = (struct kvm_stats_desc *)(descs + i * size);
-		if (strcmp(d->name, name))
-			continue;
-		found = true;
-		if (pread(fd, value, sizeof(*value),
-			  h.data_offset + d->offset) != sizeof(*value))
-			xvm_die("statistic %s", name);
-	}
-	free(descs);
-	return found;
-}
-
 uint64_t visitor_stat(struct visitor *v, const char *name)
 {
 	uint64_t value;
 
-	if (!read_stat(v->stats, name, &value) &&
-	    !read_stat(v->vm_stats, name, &value))
+	if (!xvm_stat(v->stats, name, &value) &&
+	    !xvm_stat(v->vm_stats, name, &value))
 		xvm_die("KVM has no statistic %s", name);
 	return value;
 }

@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "caller.h"
+#include "probe.h"
 #include "xvm.h"
 #include "../../arch/x86/kvm/xen/uapi.h"
 
@@ -26,6 +28,8 @@
 #define ARG_PAGE	4
 #define CODE_PAGE	5
 #define NPAGES		(CODE_PAGE + CALLER_PAGES)
+#define OTHER_SLOT	5
+#define OTHER_GPA	0x100000
 #define PORT		77
 #define NEVER		78
 #define MS		1000000ULL
@@ -305,19 +309,19 @@ TEST_F(time, clock_set_back_is_no_time)
 
 static int spin_stop;	/* atomic */
 
-static void on_cpu_0(void)
+static void on_cpu(pthread_t thread, int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		xvm_die("sched_setaffinity");
+	CPU_SET(cpu, &set);
+	if (pthread_setaffinity_np(thread, sizeof(set), &set))
+		xvm_die("pthread_setaffinity_np");
 }
 
 static void *spin_thread(void *unused)
 {
-	on_cpu_0();
+	on_cpu(pthread_self(), 0);
 	while (!__atomic_load_n(&spin_stop, __ATOMIC_RELAXED))
 		;
 	return NULL;
@@ -331,7 +335,7 @@ TEST_F(time, no_more_is_stolen_than_there_was)
 	pthread_t spinner;
 
 	xvm_sleep_ms(300);
-	on_cpu_0();
+	on_cpu(pthread_self(), 0);
 	run(self);
 	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
 	get_times(self, &before);
@@ -356,7 +360,7 @@ static void *waiter_thread(void *data)
 {
 	uint64_t end = xvm_now_ns() + 300 * MS;
 
-	on_cpu_0();
+	on_cpu(pthread_self(), 0);
 	while (xvm_now_ns() < end)
 		;
 	__atomic_store_n(&spin_stop, 1, __ATOMIC_RELAXED);
@@ -406,6 +410,104 @@ TEST_F(time, asleep_in_the_kernel_is_blocked)
 	EXPECT_LE(before.in[BLOCKED] + 150 * MS, after.in[BLOCKED]);
 	EXPECT_GE(before.in[RUNNING] + 100 * MS, after.in[RUNNING]);
 	EXPECT_EQ(after.entry, after.sum);
+}
+
+/* The vCPU is in the guest, on CPU 0, until caller_end(); the caller's is CPU 1. */
+static void spin_begin(FIXTURE_DATA(time) *self, struct caller_thread *vcpu)
+{
+	static const uint8_t spin[] = { 0xeb, 0xfe };
+
+	memcpy(self->mem.map + CODE_PAGE * XVM_PAGE, spin, sizeof(spin));
+	caller_set(&self->caller, 0, 0, 0, 0);
+	on_cpu(pthread_self(), 1);
+	caller_start(vcpu, &self->caller);
+	on_cpu(vcpu->thread, 0);
+	xvm_sleep_ms(10);
+}
+
+/* Who reads it on the vCPU's CPU finds the vCPU waiting for that. */
+TEST_F(time, preempted_vcpu_is_runnable_whatever_slots_have_changed)
+{
+	uint32_t *state = (void *)(self->mem.witness + AREA_PAGE * XVM_PAGE);
+	uint8_t *other = xvm_anon(1);
+	struct caller_thread vcpu;
+	unsigned int i, wrong[2] = {};
+
+	if (!probe_two_cpus())
+		SKIP(return, "the slots change on a CPU of its own");
+	spin_begin(self, &vcpu);
+	for (i = 0; i < 20; i++) {
+		if (i >= 10)
+			xvm_slot(&self->vm, OTHER_SLOT, 0, OTHER_GPA,
+				 i % 2 ? 0 : XVM_PAGE, other);
+		on_cpu(pthread_self(), 0);
+		wrong[i / 10] += __atomic_load_n(state, __ATOMIC_ACQUIRE) !=
+				 RUNNABLE;
+		on_cpu(pthread_self(), 1);
+		xvm_sleep_ms(10);
+	}
+	EXPECT_EQ(0, wrong[0]);
+	EXPECT_EQ(0, wrong[1]);
+	caller_end(&vcpu);
+}
+
+/* That is no reason to take a vCPU out of the guest, as bringing clocks up to date is. */
+TEST_F(time, guest_goes_on_when_shared_info_is_set)
+{
+	uint64_t before = 0, after = 0;
+	struct caller_thread vcpu;
+	int i, stats;
+
+	if (!probe_two_cpus())
+		SKIP(return, "the attribute is set on a CPU of its own");
+	stats = ioctl(self->vm.cpu[0], KVM_GET_STATS_FD, NULL);
+	spin_begin(self, &vcpu);
+	ASSERT_TRUE(xvm_stat(stats, "exits", &before));
+	for (i = 0; i < 100; i++) {
+		ASSERT_EQ(0, xvm_shinfo_gfn(&self->vm, SHINFO_PAGE));
+		xvm_sleep_ns(MS / 5);
+	}
+	ASSERT_TRUE(xvm_stat(stats, "exits", &after));
+	TH_LOG("%lu exits", after - before);
+	EXPECT_GT(50, after - before);
+	caller_end(&vcpu);
+	close(stats);
+}
+
+/* ------------------------------------------------------------------------ */
+
+/* On which CPU is a timer of Xen's? It is the only one there is. */
+static int timer_cpu(void)
+{
+	FILE *f = fopen("/proc/timer_list", "r");
+	int n, cpu = -1, at = -1;
+	char line[256];
+
+	if (!f)
+		xvm_die("/proc/timer_list");
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "cpu: %d", &n) == 1)
+			cpu = n;
+		if (strstr(line, "xen_timer"))
+			at = cpu;
+	}
+	fclose(f);
+	return at;
+}
+
+/* Or each tick would be an interrupt of a CPU that has nothing to do with it. */
+TEST_F(time, timer_follows_its_vcpu)
+{
+	int cpu;
+
+	if (!probe_two_cpus())
+		SKIP(return, "a vCPU moves between two CPUs");
+	xvm_timer(&self->vm, 0, PORT, 3600000 * MS);
+	for (cpu = 0; cpu < 2; cpu++) {
+		on_cpu(pthread_self(), cpu);
+		run(self);
+		EXPECT_EQ(cpu, timer_cpu());
+	}
 }
 
 TEST_HARNESS_MAIN

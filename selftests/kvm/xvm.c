@@ -502,6 +502,35 @@ bool xvm_age_memory(void)
 	return !fclose(file) && ok;
 }
 
+bool xvm_stat(int fd, const char *name, uint64_t *value)
+{
+	struct kvm_stats_header h;
+	struct kvm_stats_desc *d;
+	bool found = false;
+	size_t size;
+	char *descs;
+	unsigned int i;
+
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
+		xvm_die("statistics");
+	size = sizeof(*d) + h.name_size;
+	descs = malloc(size * h.num_desc);
+	if (!descs || pread(fd, descs, size * h.num_desc, h.desc_offset) !=
+	    (ssize_t)(size * h.num_desc))
+		xvm_die("descriptions of statistics");
+	for (i = 0; i < h.num_desc && !found; i++) {
+		d = (struct kvm_stats_desc *)(descs + i * size);
+		if (strcmp(d->name, name))
+			continue;
+		found = true;
+		if (pread(fd, value, sizeof(*value),
+			  h.data_offset + d->offset) != sizeof(*value))
+			xvm_die("statistic %s", name);
+	}
+	free(descs);
+	return found;
+}
+
 void xvm_sleep_ms(int ms)
 {
 	struct timespec ts = { ms / 1000, ms % 1000 * 1000000L };

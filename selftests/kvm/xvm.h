@@ -108,6 +108,9 @@ void *xvm_huge(size_t size, int flags);
 bool xvm_ages_memory(void);
 bool xvm_age_memory(void);
 
+/* A counter of KVM's, by its name there; @fd: of KVM_GET_STATS_FD. */
+bool xvm_stat(int fd, const char *name, uint64_t *value);
+
 /*
  * Costs, in ticks of the TSC. On the emulated hosts a tick is an instruction; elsewhere
  * they say nothing. Where indirect calls are made by way of retpolines, each takes some
