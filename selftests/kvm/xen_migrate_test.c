@@ -25,7 +25,9 @@
 #define LOST_ENOUGH	3	/* to know what is to be known */
 #define MS		1000000ULL
 #define VECTOR		0x31
-#define APIC_SPIV	0xf0	/* registers of the local APIC */
+#define OTHER_APIC	0x77u
+#define APIC_ID		0x20	/* registers of the local APIC */
+#define APIC_SPIV	0xf0
 #define APIC_IRR	0x200
 
 #define ARG_PAGE	0
@@ -250,13 +252,22 @@ static void set_vector(struct life *l)
 		  KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR);
 }
 
+static bool has_upcall(struct life *l)
+{
+	struct kvm_lapic_state state;
+
+	apic(l, KVM_GET_LAPIC, &state);
+	return state.regs[APIC_IRR + VECTOR / 32 * 16 + VECTOR % 32 / 8] &
+	       1 << VECTOR % 8;
+}
+
 /*
  * A vCPU with a vector of its own, and a VMM that reads the APIC before it reads
  * anything of Xen, and restores it last.
  */
 TEST_F(migrate, upcall_is_not_lost_in_an_apic_read_before)
 {
-	struct kvm_lapic_state saved, now;
+	struct kvm_lapic_state saved;
 
 	set_vector(self->now);
 	apic(self->now, KVM_GET_LAPIC, &saved);
@@ -271,9 +282,21 @@ TEST_F(migrate, upcall_is_not_lost_in_an_apic_read_before)
 	set_vector(self->now);
 	apic(self->now, KVM_SET_LAPIC, &saved);
 	EXPECT_EQ(0, missing_at_last(self));
-	apic(self->now, KVM_GET_LAPIC, &now);
-	EXPECT_NE(0, now.regs[APIC_IRR + VECTOR / 32 * 16 + VECTOR % 32 / 8] &
-		     1 << VECTOR % 8);
+	EXPECT_TRUE(has_upcall(self->now));
+}
+
+/* A vCPU whose APIC the guest has given another id. */
+TEST_F(migrate, upcall_goes_to_its_vcpu_whatever_the_apics_id)
+{
+	struct kvm_lapic_state state;
+
+	set_vector(self->now);
+	apic(self->now, KVM_GET_LAPIC, &state);
+	*(uint32_t *)&state.regs[APIC_SPIV] = 0x1ff;
+	*(uint32_t *)&state.regs[APIC_ID] = OTHER_APIC << 24;
+	apic(self->now, KVM_SET_LAPIC, &state);
+	send_one(self, 0, FIRST_SENT);
+	EXPECT_TRUE(has_upcall(self->now));
 }
 
 /* Not before its time, and not because of the move. */

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -193,6 +195,23 @@ TEST_F(poll, timeout_that_is_past_returns_at_once)
 	EXPECT_EQ(0, s.r);
 }
 
+/* Not by the host's ticks, which are milliseconds. */
+TEST_F(poll, timeout_is_exact)
+{
+	uint64_t due, now;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		due = guest_ns(&self->vm) + MS / 2;
+		prepare(self, 0, NEVER, due);
+		while (caller_go(&self->cpu[0]) == -EINTR)
+			;
+		now = guest_ns(&self->vm);
+		ASSERT_LE(due, now);
+		ASSERT_GE(due + MS / 2, now);
+	}
+}
+
 /* The VMM's memory slots must not wait for a guest that waits for ever. */
 TEST_F(poll, memory_slots_do_not_wait_for_a_sleeper)
 {
@@ -334,6 +353,41 @@ TEST_F(poll, block_with_an_upcall_pending_returns_at_once)
 	EXPECT_TRUE(caller_is_done(&s, 100));
 	caller_end(&s);
 	EXPECT_EQ(0, s.r);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static uint64_t cpu_ns(pthread_t thread)
+{
+	struct timespec ts;
+	clockid_t id;
+
+	if (pthread_getcpuclockid(thread, &id) || clock_gettime(id, &ts))
+		xvm_die("the clock of a thread");
+	return ts.tv_sec * 1000 * MS + ts.tv_nsec;
+}
+
+/* An idle guest, and an event it cannot be told of until its page is there. */
+TEST_F(poll, halted_vcpu_sleeps_though_vcpu_info_is_away)
+{
+	static const uint8_t idle[] = { 0xf4, 0xeb, 0xfd };	/* hlt, for ever */
+	uint8_t *info = self->mem.map + INFO_PAGE * XVM_PAGE;
+	struct caller_thread s;
+	uint64_t used;
+
+	memcpy(self->mem.map + CODE_PAGE * XVM_PAGE, idle, sizeof(idle));
+	self->cpu[0].irqs = true;
+	caller_set(&self->cpu[0], 0, 0, 0, 0);
+	caller_start(&s, &self->cpu[0]);
+	ASSERT_EQ(0, munmap(info, XVM_PAGE));
+	ASSERT_EQ(0, xvm_send(&self->vm, PORT, 0));
+	used = cpu_ns(s.thread);
+	xvm_sleep_ms(500);
+	EXPECT_GE(used + 50 * MS, cpu_ns(s.thread));
+	xvm_map(&self->mem, INFO_PAGE, info);
+	xvm_sleep_ms(500);
+	EXPECT_EQ(1, self->mem.witness[INFO_PAGE * XVM_PAGE]);
+	caller_end(&s);
 }
 
 TEST_HARNESS_MAIN
