@@ -22,15 +22,15 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, f"{HERE}/../lab"]
 import hosts  # noqa: E402
 import results  # noqa: E402
+import rig  # noqa: E402
 from results import Case, Suite, UsageError  # noqa: E402
+from rig import RIG, TRIES, USAGE, RigError  # noqa: E402
 
-USAGE, RIG = 2, 3
 # Side by side, if there are as many CPUs.
 EMULATORS = int(os.environ.get("LAB_EMULATORS") or 2)
 SILENCE = 600           # seconds without a word from a host, and this many
 SLOWNESS = 20           # times its cost of the case: the host is lost
 QUIET = 60              # seconds after which we say what is being done
-TRIES = 2               # a case that loses the emulator is run again once
 HUGE_PAGES = 200        # for the tests of guest memory
 
 START = time.monotonic() - max(0, time.time() -
@@ -39,10 +39,6 @@ START = time.monotonic() - max(0, time.time() -
 
 def say(text):
     print(f"[{int(time.monotonic() - START):4d}s] {text}", flush=True)
-
-
-class RigError(Exception):
-    """Something needed could not be made: nothing is known about the code."""
 
 
 def make_it(what, command, log, show=False):
@@ -175,16 +171,17 @@ class Boot:
 
     def line(self, text):
         self.heard = time.monotonic()
-        words = text.split()
-        if text.startswith("@@case "):
-            self.current, self.lines = words[1], []
+        mark, rest = rig.marked(text)
+        words = rest.split()
+        if mark == "case" and words:
+            self.current, self.lines = words[0], []
             self.lane.started(self.current)
-        elif text.startswith("@@end ") and len(words) == 4:
+        elif mark == "end" and len(words) == 3:
             self.current = None
-            self.ran.add(words[1])
-            if self.lane.finished(words[1], int(words[2]), int(words[3]),
+            self.ran.add(words[0])
+            if self.lane.finished(words[0], int(words[1]), int(words[2]),
                                   self.lines):
-                self.done.add(words[1])
+                self.done.add(words[0])
         elif self.current:
             self.lines.append(text)
 
@@ -195,22 +192,11 @@ class Boot:
         slow = self.lane.host.slow
         limit = 300 * slow + sum((60 * slow + 8 * c.cost) * c.left()
                                  for c in self.cases)
-        command = ["lab/host", "--host", self.lane.host.name, "--modules",
-                   self.lane.modules, "--payload", payload, "--out", self.out,
-                   "--hugepages", str(HUGE_PAGES), "--timeout", str(limit),
-                   "--", "host-cases",
-                   "/payload/list"]
-        with open(f"{self.out}/lab.log", "w", encoding="utf-8") as log:
-            p = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=log, text=True,
-                                 errors="replace")
-            threading.Thread(target=self.watch, args=(p,), daemon=True).start()
-            for text in p.stdout:
-                self.line(text.rstrip("\n"))
-            status = p.wait()
-        if status == USAGE:
-            with open(f"{self.out}/lab.log", encoding="utf-8") as log:
-                raise RigError(log.read().strip() or "lab/host did not start")
+        status = rig.host(
+            self.out, ["--host", self.lane.host.name, "--modules",
+                       self.lane.modules, "--payload", payload, "--hugepages",
+                       str(HUGE_PAGES), "--timeout", str(limit)],
+            ["host-cases", "/payload/list"], self.line, self.watch)
         # Any other status is that of a signal: ours, when it fell silent.
         return status if status in (0, 1) else RIG
 
@@ -464,16 +450,9 @@ class Runner:
         """One of a case's boots; again if the host is lost."""
         for i in range(TRIES):
             began = time.monotonic()
-            log = f"{out}/guest-boot.log"
-            with open(log, "w", encoding="utf-8") as f:
-                status = subprocess.call(
-                    ["lab/guest-boot", "--host", case.host, "--modules",
-                     self.modules, "--out", out, "--complaints", "tell"] +
-                    case.args.split(),
-                    stdin=subprocess.DEVNULL, stdout=f,
-                    stderr=subprocess.STDOUT)
-            with open(log, encoding="utf-8", errors="replace") as f:
-                lines = f.read().splitlines()
+            status, lines = rig.guest(
+                out, ["--host", case.host, "--modules", self.modules,
+                      "--complaints", "tell"] + case.args.split())
             if status != RIG:
                 break
             if i == 0:

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 
@@ -21,9 +20,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [f"{HERE}/..", f"{HERE}/../../lab"]
 import hosts  # noqa: E402
 import results  # noqa: E402
+import rig  # noqa: E402
 import run as test  # noqa: E402
+from rig import RIG, USAGE  # noqa: E402
 
-PASS, FAIL, USAGE, RIG = 0, 1, 2, 3
+PASS, FAIL = 0, 1
 FIRST = 6               # rounds of the first boot
 BOOT = 300              # seconds a boot takes at most, about
 MARGIN = 1.2            # rounds differ
@@ -35,9 +36,6 @@ HUGE_PAGES = 16
 NO_TIMER = ("debug", "rt")
 SEEDS = "selftests/stress/seeds"
 ROUND = re.compile(r"^[0-9]+\.[0-9]+(:[0-9a-f/]+(,[0-9a-f/]+)*)?$")
-BEGINS = re.compile(r"^@@round (\S+) begins")
-ENDS = re.compile(r"^@@round (\S+) ends (\w+) (.*)")
-FAILED = re.compile(r"^@@failed (\S+) (.*)")
 
 
 def span(seconds):
@@ -59,39 +57,29 @@ class Boot:
         self.status = None
 
     def line(self, text):
-        match = BEGINS.match(text)
-        if match:
-            self.open = match.group(1)
+        mark, rest = rig.marked(text)
+        name, *words = rest.split(maxsplit=2) or [""]
+        if mark == "round" and words == ["begins"]:
+            self.open = name
             self.first = self.first or time.monotonic()
-        match = ENDS.match(text)
-        if match:
+        elif mark == "round" and words[:1] == ["ends"] and words[1:]:
             self.open = ""
             self.last = time.monotonic()
-            self.done.append(match.group(1))
-            self.run.ended(match.group(1), match.group(2), match.group(3))
-        match = FAILED.match(text)
-        if match:
-            self.failures[match.group(1)] = match.group(2)
-            self.run.tell(f"FAILED {match.group(1)}: {match.group(2)}")
+            self.done.append(name)
+            how, _, numbers = words[1].partition(" ")
+            self.run.ended(name, how, numbers)
+        elif mark == "failed" and words:
+            self.failures[name] = " ".join(words)
+            self.run.tell(f"FAILED {name}: {self.failures[name]}")
 
     def start(self, limit):
         run = self.run
-        command = ["lab/host", "--host", run.host.name, "--modules",
-                   run.modules, "--out", self.out, "--hugepages",
-                   str(HUGE_PAGES), "--timeout", str(int(limit)),
-                   *run.emulator_seed(self.number),
-                   "--file", f"{run.out}/xen_stress:xen_stress", "--",
-                   "xen_stress", "--marks"] + run.switches + self.words
-        with open(f"{self.out}/lab.log", "w", encoding="utf-8") as log:
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=log,
-                                  text=True, errors="replace") as p:
-                for text in p.stdout:
-                    self.line(text.rstrip("\n"))
-        self.status = p.returncode
-        if self.status == USAGE:
-            with open(f"{self.out}/lab.log", encoding="utf-8") as log:
-                raise test.RigError(log.read().strip() or "no host started")
+        self.status = rig.host(
+            self.out, ["--host", run.host.name, "--modules", run.modules,
+                       "--hugepages", str(HUGE_PAGES), "--timeout",
+                       str(int(limit)), *run.emulator_seed(self.number),
+                       "--file", f"{run.out}/xen_stress:xen_stress"],
+            ["xen_stress", "--marks"] + run.switches + self.words, self.line)
         self.look_at_kernel()
 
     def look_at_kernel(self):
@@ -214,7 +202,7 @@ class Run:
         if self.named:
             boot = self.boot(self.named, len(self.named), 60)
             if not (boot.done or boot.failures or boot.open):
-                raise test.RigError(f"no round ran; see {boot.out}")
+                raise rig.RigError(f"no round ran; see {boot.out}")
             self.once_more(boot)
             return
         index, rounds, dead = 0, max(2, FIRST // self.host.slow), 0
@@ -231,7 +219,7 @@ class Run:
                 cost, overhead = boot.seconds_per_round(), boot.overhead()
             dead = 0 if boot.done or boot.open else dead + 1
             if dead == DEAD:
-                raise test.RigError(f"no round ran; see {boot.out}")
+                raise rig.RigError(f"no round ran; see {boot.out}")
             self.once_more(boot)
 
     def once_more(self, boot):
@@ -338,7 +326,7 @@ def main(argv):
     except (results.UsageError, hosts.UnknownHost) as e:
         print(f"selftests/stress/run: {e}", file=sys.stderr)
         return USAGE
-    except test.RigError as e:
+    except rig.RigError as e:
         print(f"selftests/stress/run: ERROR: {e}", file=sys.stderr)
         return RIG
     return job.finish()
