@@ -123,7 +123,7 @@ static void two_megabytes(void)
 	bench_tell("fault_2m", UNIT, "",
 		   ((double)first - visit_cost(VISIT_WRITE, NPAGES / HUGE)) /
 		   (NPAGES / HUGE));
-	bench_tell("split", UNIT, "per=2M",
+	bench_tell("split", UNIT, "mib=32 per=2M",
 		   (double)slot_cost(KVM_MEM_LOG_DIRTY_PAGES) / (NPAGES / HUGE));
 	if (visitor_stat(&w.v, "pages_2m"))
 		xvm_die("they were not split");
@@ -132,7 +132,7 @@ static void two_megabytes(void)
 	first += visit_cost(VISIT_WRITE, NPAGES / HUGE);
 	if (visitor_stat(&w.v, "pages_2m") != NPAGES / HUGE)
 		xvm_die("they are not huge again");
-	bench_tell("recover", UNIT, "per=2M",
+	bench_tell("recover", UNIT, "mib=32 per=2M",
 		   ((double)first - visit_cost(VISIT_WRITE, NPAGES / HUGE)) /
 		   (NPAGES / HUGE));
 	end();
@@ -165,7 +165,7 @@ static void log_and_unmap(void)
 		start = bench_ticks() - start;
 		best = start < best ? start : best;
 	}
-	bench_tell("clear_dirty", UNIT, "per=page", (double)best / NPAGES);
+	bench_tell("clear_dirty", UNIT, "mib=32 per=page", (double)best / NPAGES);
 	end();
 
 	begin(xvm_anon(NPAGES), true, 1, 0);
@@ -175,7 +175,7 @@ static void log_and_unmap(void)
 	if (mprotect(w.mem, NPAGES * XVM_PAGE, PROT_NONE))
 		xvm_die("mprotect");
 	start = bench_ticks() - start;
-	bench_tell("zap_1g", UNIT, "per=page", (double)start / NPAGES);
+	bench_tell("zap_1g", UNIT, "mib=32 per=page", (double)start / NPAGES);
 	bench_tell("flushes", "flushes", "mib=32",
 		   visitor_stat(&w.v, "remote_tlb_flush_requests") - before);
 	end();
