@@ -440,6 +440,48 @@ TEST_F(fifo, guests_own_sends_timers_and_irqfds_know_it)
 	close(fd);
 }
 
+static int port_of(struct calls *c, unsigned long cmd, struct kvm_xen_x_port *p)
+{
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_X_PORT };
+	int r;
+
+	memcpy(&attr.u, p, sizeof(*p));
+	r = ioctl(c->vm.fd, cmd, &attr) ? -errno : 0;
+	memcpy(p, &attr.u, sizeof(*p));
+	return r;
+}
+
+/* Of any port; its sender believes that it is the other vCPU's. */
+TEST_F(fifo, port_that_the_vmm_keeps_has_its_vcpu)
+{
+	struct kvm_xen_x_port p = {
+		.port = HIGH + 9, .type = EVTCHNSTAT_INTERDOMAIN,
+		.vcpu = 1, .detail = 3,
+	};
+	struct calls *c = &self->c;
+
+	EXPECT_EQ(-EINVAL, port_of(c, KVM_XEN_HVM_SET_ATTR, &p));
+	ASSERT_EQ(0, fifo_on(&c->vm));
+	ASSERT_EQ(0, port_of(c, KVM_XEN_HVM_SET_ATTR, &p));
+	ASSERT_EQ(0, send(&c->vm, p.port, 0, 7));
+	EXPECT_FALSE(comes(c, 0, p.port, 20));
+	EXPECT_TRUE(comes(c, 1, p.port, 20));
+	p = (struct kvm_xen_x_port){ .port = HIGH + 9 };
+	EXPECT_EQ(0, port_of(c, KVM_XEN_HVM_GET_ATTR, &p));
+	EXPECT_EQ(1, p.vcpu);
+	EXPECT_EQ(3, p.detail);
+	/* One that was pending before, of which KVM knows nothing else. */
+	p.port++;
+	ASSERT_EQ(0, port_of(c, KVM_XEN_HVM_SET_ATTR, &p));
+	*word(c, p.port) = MASKED | PENDING;
+	*(uint32_t *)calls_arg(c, 0) = p.port;
+	EXPECT_EQ(0, calls_make(c, 0, HYPERVISOR_EVTCHN_OP, EVTCHNOP_UNMASK,
+				calls_arg_gpa(0), 0));
+	EXPECT_TRUE(comes(c, 1, p.port, 1000));
+	p.port = PORTS;
+	EXPECT_EQ(-EINVAL, port_of(c, KVM_XEN_HVM_SET_ATTR, &p));
+}
+
 TEST_F(fifo, poll_is_woken)
 {
 	struct caller_thread t;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xen/interface/event_channel.h>
 #include "rig/mem.h"
-#include "xen_world.h"
+#include "xen_fifo_world.h"
 #include "arch/x86/kvm/xen/kept.h"
 #include "arch/x86/kvm/xen/ports.h"
 #include "arch/x86/kvm/xen/uapi.h"
@@ -60,7 +60,7 @@ TEST(xen_kept_basic, "xen: kept: an event goes to the vCPU in the record")
 	EXPECT_EQ(kept(PORT, &p), -ENOENT);
 	/* To forget what is not known takes no memory. */
 	EXPECT_EQ(keep(PORT, EVTCHNSTAT_closed, 99, 0, 0), 0);
-	EXPECT(!xen_events(w.kvm)->kept);
+	EXPECT(!xen_events(w.kvm)->kept[0]);
 	EXPECT_EQ(keep(PORT, EVTCHNSTAT_interdomain, 2, 0x7ff0, 0xfffffff), 0);
 	EXPECT_EQ(kept(PORT, &p), 0);
 	EXPECT_EQ(p.type, EVTCHNSTAT_interdomain);
@@ -162,6 +162,41 @@ TEST(xen_kept_latched, "xen: kept: an event that waits is for the vCPU in the re
 	kvm_gpc_deactivate(&xen_vm(w.kvm)->shinfo);
 	EXPECT_EQ(send_to_0(PORT), 1);
 	EXPECT_EQ(READ_ONCE(xen_events(w.kvm)->latched_for[PORT]), 2);
+	xen_end();
+}
+
+TEST(xen_kept_fifo, "xen: kept: of the FIFO ABI's ports, too, as many as there are")
+{
+	struct kvm_xen_hvm_attr latched = {
+		.type = KVM_XEN_ATTR_TYPE_X_FIFO_LATCHED,
+	};
+	const u32 high = 2 * XEN_PORTS - 1;
+	struct kvm_xen_x_port p;
+
+	xen_begin(3, true);
+	EXPECT_EQ(kept(high, &p), -EINVAL);
+	EXPECT_EQ(fifo_attr(KVM_XEN_ATTR_TYPE_X_FIFO, high + 1, 0), 0);
+	EXPECT_EQ(kept(high, &p), -ENOENT);
+	EXPECT_EQ(keep(high + 1, EVTCHNSTAT_virq, 1, 0, 0), -EINVAL);
+	EXPECT(!xen_kept_bind(w.kvm, high, 1, false));
+	EXPECT(!xen_kept_bind(w.kvm, EVTCHN_FIFO_NR_CHANNELS, 1, false));
+	unit_alloc_fail_nth(1);
+	EXPECT_EQ(keep(high, EVTCHNSTAT_unbound, 1, 5, 6), -ENOMEM);
+	EXPECT_EQ(keep(high, EVTCHNSTAT_unbound, 1, 5, 6), 0);
+	EXPECT(xen_kept_bind(w.kvm, high, 2, false));
+	EXPECT_EQ(kept(high, &p), 0);
+	EXPECT_EQ(p.vcpu, 2);
+	EXPECT_EQ(p.dom, 5);
+	EXPECT_EQ(p.detail, 6);
+	/* Its page is not there yet. */
+	EXPECT_EQ(send_to_0(high), 1);
+	mutex_lock(&xen_vm(w.kvm)->lock);
+	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &latched), 0);
+	EXPECT_EQ(latched.u.pad[0], high);
+	EXPECT_EQ(latched.u.pad[1], 2);
+	xen_kept_reset(w.kvm);
+	mutex_unlock(&xen_vm(w.kvm)->lock);
+	EXPECT_EQ(kept(high, &p), -ENOENT);
 	xen_end();
 }
 

@@ -199,7 +199,7 @@ out:
 static void xen_event_target(struct xen_events *ev, u32 port,
 			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
 {
-	u64 kept = ev && port < XEN_PORTS ? xen_kept(ev, port) : 0;
+	u64 kept = ev && port < EVTCHN_FIFO_NR_CHANNELS ? xen_kept(ev, port) : 0;
 
 	if (unlikely(kept)) {
 		*vcpu = xen_kept_vcpu(ev->kvm, kept);

@@ -10,6 +10,10 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include <asm/xen/interface.h>
+#include <xen/interface/xen.h>
+#include <xen/interface/event_channel.h>
+
 #include "state.h"
 
 struct xen_answer;
@@ -18,6 +22,9 @@ struct xen_port;
 
 /* XENVER_* there are. */
 #define XEN_ANSWERS		11
+
+/* As many ports as the FIFO ABI may have. */
+#define XEN_KEPT		(EVTCHN_FIFO_NR_CHANNELS / XEN_PORTS)
 
 /**
  * struct xen_stats - what became of events that took another way
@@ -78,8 +85,9 @@ struct xen_wall_clock {
  * @latched_for: the vCPU id of each. Written before the bit is set: of several
  *	senders of one port one is coalesced, as it would be in the guest
  * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
- * @kept: what the VMM has told of ports it keeps (kept.c), or NULL. Written once, with
- *	release semantics, under xen_vm.lock; its words are atomic
+ * @kept: what the VMM has told of ports it keeps (kept.c), %XEN_PORTS of them each, or
+ *	NULL. Written once, with release semantics, under xen_vm.lock; its words are
+ *	atomic
  * @answers: see &struct xen_answers
  * @wall_clock: see &struct xen_wall_clock
  * @stats: see &struct xen_stats
@@ -97,7 +105,7 @@ struct xen_events {
 	DECLARE_BITMAP(latched, XEN_PORTS);
 	u16 latched_for[XEN_PORTS];
 	struct xen_port __rcu *ports[XEN_PORTS];
-	u64 *kept;
+	u64 *kept[XEN_KEPT];
 	struct xen_answers answers;
 	struct xen_wall_clock wall_clock;
 	struct xen_stats stats;

@@ -16,6 +16,7 @@
 #include <xen/interface/xen.h>
 #include <xen/interface/event_channel.h>
 
+#include "fifo.h"
 #include "kept.h"
 #include "uapi.h"
 
@@ -23,14 +24,14 @@ static_assert(sizeof(struct kvm_xen_x_port) <=
 	      sizeof(((struct kvm_xen_hvm_attr *)NULL)->u));
 
 /* xen_vm.lock is held. Nobody needs more of it than that it is there. */
-static u64 *xen_kept_make(struct xen_events *ev)
+static u64 *xen_kept_make(struct xen_events *ev, u32 port)
 {
-	u64 *kept = ev->kept;
+	u64 **at = &ev->kept[port / XEN_PORTS], *kept = *at;
 
 	if (!kept) {
 		kept = kvcalloc(XEN_PORTS, sizeof(*kept), GFP_KERNEL_ACCOUNT);
 		/* Pairs with smp_load_acquire() in xen_kept(). */
-		smp_store_release(&ev->kept, kept);
+		smp_store_release(at, kept);
 	}
 
 	return kept;
@@ -83,16 +84,16 @@ int xen_kept_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	int r;
 
 	memcpy(&p, &data->u, sizeof(p));
-	if (!p.port || p.port >= XEN_PORTS)
+	if (!p.port || p.port >= xen_fifo_max_port(kvm))
 		return -EINVAL;
 	r = xen_kept_pack(kvm, &p, &word);
 	if (r)
 		return r;
 
 	/* What is not there need not be closed. */
-	kept = word ? xen_kept_make(ev) : ev->kept;
+	kept = word ? xen_kept_make(ev, p.port) : ev->kept[p.port / XEN_PORTS];
 	if (kept)
-		WRITE_ONCE(kept[p.port], word);
+		WRITE_ONCE(kept[p.port % XEN_PORTS], word);
 
 	return kept || !word ? 0 : -ENOMEM;
 }
@@ -112,7 +113,7 @@ int xen_kept_get(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	u64 word;
 
 	memcpy(&p, &data->u, sizeof(p));
-	if (!p.port || p.port >= XEN_PORTS)
+	if (!p.port || p.port >= xen_fifo_max_port(kvm))
 		return -EINVAL;
 	word = ev ? xen_kept(ev, p.port) : 0;
 	if (!word)
@@ -140,10 +141,10 @@ u64 xen_kept_lookup(struct kvm *kvm, u32 port)
 {
 	struct xen_events *ev = xen_events(kvm);
 
-	if (!ev || port >= XEN_PORTS)
+	if (!ev || port >= EVTCHN_FIFO_NR_CHANNELS)
 		return 0;
 
-	return xen_kept(ev, array_index_nospec(port, XEN_PORTS));
+	return xen_kept(ev, array_index_nospec(port, EVTCHN_FIFO_NR_CHANNELS));
 }
 
 /* Of the kinds of ports here those that Xen lets a guest move without more ado. */
@@ -174,7 +175,8 @@ bool xen_kept_bind(struct kvm *kvm, u32 port, u32 vcpu_id, bool probe)
 	if (!xen_kept_moves(old) || probe)
 		return xen_kept_moves(old);
 
-	word = &xen_events(kvm)->kept[array_index_nospec(port, XEN_PORTS)];
+	port = array_index_nospec(port, EVTCHN_FIFO_NR_CHANNELS);
+	word = &xen_events(kvm)->kept[port / XEN_PORTS][port % XEN_PORTS];
 	/* Only who has changed the word meanwhile makes us try again. */
 	do {
 		if (!xen_kept_moves(old))
@@ -196,13 +198,11 @@ bool xen_kept_bind(struct kvm *kvm, u32 port, u32 vcpu_id, bool probe)
 void xen_kept_reset(struct kvm *kvm)
 {
 	struct xen_events *ev = xen_events(kvm);
-	u32 port;
+	u32 i, port;
 
-	if (!ev || !ev->kept)
-		return;
-
-	for (port = 0; port < XEN_PORTS; port++)
-		WRITE_ONCE(ev->kept[port], 0);
+	for (i = 0; ev && i < XEN_KEPT; i++)
+		for (port = 0; ev->kept[i] && port < XEN_PORTS; port++)
+			WRITE_ONCE(ev->kept[i][port], 0);
 }
 
 /**
@@ -213,5 +213,8 @@ void xen_kept_reset(struct kvm *kvm)
  */
 void xen_kept_free(struct xen_events *ev)
 {
-	kvfree(ev->kept);
+	int i;
+
+	for (i = 0; i < XEN_KEPT; i++)
+		kvfree(ev->kept[i]);
 }

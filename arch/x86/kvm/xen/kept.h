@@ -20,15 +20,15 @@
 static_assert(KVM_MAX_VCPU_IDS - 1 <= 0xffff);
 
 /*
- * Any context; @port is below XEN_PORTS. On the way of every event: for VMs that keep
- * no port one load and a branch.
+ * Any context; @port is below EVTCHN_FIFO_NR_CHANNELS. On the way of every event: for
+ * VMs that keep no port one load and a branch.
  */
 static inline u64 xen_kept(struct xen_events *ev, u32 port)
 {
-	/* Pairs with smp_store_release() in xen_kept_set(). */
-	u64 *kept = smp_load_acquire(&ev->kept);
+	/* Pairs with smp_store_release() in xen_kept_make(). */
+	u64 *kept = smp_load_acquire(&ev->kept[port / XEN_PORTS]);
 
-	return kept ? READ_ONCE(kept[port]) : 0;
+	return kept ? READ_ONCE(kept[port % XEN_PORTS]) : 0;
 }
 
 static inline struct kvm_vcpu *xen_kept_vcpu(struct kvm *kvm, u64 kept)
