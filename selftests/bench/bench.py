@@ -8,6 +8,7 @@ from: cores/ on this machine's processors, host/ in an emulated host.
 
 import argparse
 import concurrent.futures
+import functools
 import os
 import shutil
 import subprocess
@@ -18,16 +19,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, f"{HERE}/..", f"{HERE}/../../lab"]
 import figures  # noqa: E402
 import report  # noqa: E402
+import rig  # noqa: E402
 import run  # noqa: E402
 from figures import BenchError  # noqa: E402
 
-RIG = 3
 OUT = "build/bench"
 HOST = "amd"            # whose clock counts instructions
 # Boots of that host with each side, as usual, and LONG=1.
 BOOTS = {False: 2, True: 4}
+# What is counted does not depend on this machine, which may have much else to do.
+PATIENCE = ("--timeout", "5400", "--boot-timeout", "1800")
 HUGE_PAGES = 16         # that they need there
-PROGRAMS = ("caches", "events", "memory")
+PROGRAMS = ("caches", "events", "tasks", "memory")
 # Repetitions on real cores, and milliseconds of each: as usual, and LONG=1.
 CORES = {False: (30, 50), True: (100, 200)}
 
@@ -79,48 +82,72 @@ def build_host_programs():
     return payload
 
 
+def in_lanes(jobs):
+    """Run @jobs, name: call, as many at once as there are emulators.
+
+    Yields name and result of each when it ends, and says in between what runs.
+    """
+    with concurrent.futures.ThreadPoolExecutor(run.Runner.emulators()) as pool:
+        names = {pool.submit(job): name for name, job in jobs.items()}
+        left = set(names)
+        try:
+            while left:
+                done, left = concurrent.futures.wait(
+                    left, run.QUIET, concurrent.futures.FIRST_COMPLETED)
+                for job in done:
+                    yield names[job], job.result()
+                if not done:
+                    run.say("running: " + ", ".join(sorted(
+                        names[job] for job in left if job.running())))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def figure(words, side, rep):
+    """A figure of a boot as Figures wants it; @words: metric, unit, parameters, value."""
+    if len(words) != 4:
+        raise BenchError(f"this is no figure: {words}")
+    return "\t".join(map(str, [*words[:3], side, rep, words[3]]))
+
+
 def boot(payload, side, rep):
     """One boot; returns its figures, as Figures wants them."""
     out = f"{OUT}/boot-{side}-{rep}"
-    for _ in range(run.TRIES):
-        with open(f"{out}.log", "w", encoding="utf-8") as log:
-            p = subprocess.run(["lab/host", "--host", HOST, "--modules", side,
-                                "--payload", payload, "--out", out,
-                                "--hugepages", str(HUGE_PAGES), "--",
-                                "host-bench"], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=log, text=True)
+    os.makedirs(out, exist_ok=True)
+    for _ in range(rig.TRIES):
+        lines = []
+
+        def heard(text, lines=lines):
+            mark, rest = rig.marked(text)
+            if mark == "program":
+                run.say(f"host {HOST}: {side}, boot {rep + 1}: {rest}")
+            elif mark == "figure":
+                lines.append(rest)
+
+        status = rig.host(out, ["--host", HOST, "--modules", side, "--payload",
+                                payload, "--hugepages", str(HUGE_PAGES),
+                                *PATIENCE],
+                          ["host-bench"], heard)
         # Only a lost emulator is worth another try.
-        if p.returncode != RIG:
+        if status != rig.RIG:
             break
-    if p.returncode:
-        raise BenchError(f"host {HOST} with {side} ended with status "
-                         f"{p.returncode}; see {out}")
-    lines = []
-    for line in p.stdout.splitlines():
-        if line.startswith("@@figure\t"):
-            words = line.split("\t")[1:]
-            if len(words) != 4:
-                raise BenchError(f"this is no figure: {line}")
-            lines.append("\t".join(words[:3] + [side, str(rep)] + words[3:]))
-    return lines
+    if status:
+        raise BenchError(f"host {HOST} with {side} ended with status {status}; "
+                         f"see {out}")
+    return [figure(line.split("\t"), side, rep) for line in lines]
 
 
 def counts(found, long):
     """Exact counts, in an emulated host."""
     payload = build_host_programs()
-    boots = [(side, rep) for rep in range(BOOTS[long])
-             for side in figures.SIDES]
-    run.say(f"host {HOST}: {len(boots)} boots …")
-    lanes = run.Runner.emulators()
-    with concurrent.futures.ThreadPoolExecutor(lanes) as pool:
-        jobs = {pool.submit(boot, payload, *b): b for b in boots}
-        for job in concurrent.futures.as_completed(jobs):
-            side, rep = jobs[job]
-            lines = job.result()
-            run.say(f"host {HOST}: {side}, boot {rep + 1}: "
-                    f"{len(lines)} figures")
-            for line in lines:
-                found.add(HOST, line)
+    jobs = {f"{side}, boot {rep + 1}":
+            functools.partial(boot, payload, side, rep)
+            for rep in range(BOOTS[long]) for side in figures.SIDES}
+    run.say(f"host {HOST}: {len(jobs)} boots …")
+    for name, lines in in_lanes(jobs):
+        run.say(f"host {HOST}: {name}: {len(lines)} figures")
+        for line in lines:
+            found.add(HOST, line)
 
 
 PARTS = {"cores": cores, "counts": counts}
@@ -157,9 +184,9 @@ def main(argv):
                     "the last digit")
         figures.write_tsv(f"{OUT}/results.tsv", rows)
         report.write_page(OUT, rows, meta())
-    except (BenchError, run.RigError) as e:
+    except (BenchError, rig.RigError) as e:
         print(f"selftests/bench: ERROR: {e}", file=sys.stderr)
-        return RIG
+        return rig.RIG
     report.print_table(rows)
     print(f"table: {OUT}/results.tsv   page: {OUT}/report.html")
     return 0

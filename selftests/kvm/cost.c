@@ -81,7 +81,8 @@ void cost_loop(struct calls *c, uint32_t nr, uint32_t a0, uint32_t a1,
 	*at++ = DONE_PORT;
 }
 
-static uint64_t run_loop(struct calls *c, unsigned int loops)
+/* Ticks of one KVM_RUN with so many calls. */
+uint64_t cost_run(struct calls *c, unsigned int loops)
 {
 	struct kvm_regs regs = {
 		.rip = CALLS_CODE * XVM_PAGE + LOOP_CODE,
@@ -110,11 +111,11 @@ unsigned int cost_call(struct calls *c)
 	uint64_t cost, one = UINT64_MAX, two = UINT64_MAX;
 	int i;
 
-	run_loop(c, LOOPS);
+	cost_run(c, LOOPS);
 	for (i = 0; i < ROUNDS; i++) {
-		cost = run_loop(c, LOOPS);
+		cost = cost_run(c, LOOPS);
 		one = cost < one ? cost : one;
-		cost = run_loop(c, 2 * LOOPS);
+		cost = cost_run(c, 2 * LOOPS);
 		two = cost < two ? cost : two;
 	}
 	return (two - one) / LOOPS;

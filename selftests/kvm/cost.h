@@ -17,6 +17,7 @@ void cost_create(struct calls *c);
 /* A guest that makes a call again and again, in vCPU 0; and what one costs. */
 void cost_loop(struct calls *c, uint32_t nr, uint32_t a0, uint32_t a1,
 	       bool forget);
+uint64_t cost_run(struct calls *c, unsigned int loops);
 unsigned int cost_call(struct calls *c);
 /* Of the call that does least. */
 unsigned int cost_least(struct calls *c, bool forget);
