@@ -2,13 +2,15 @@
 /*
  * What goes on while somebody is at work on a guest's page tables.
  *
- * Affected: guests whose VMM reads their dirty log or takes memory slots away, and
- * hosts that look for unused memory, or have the mitigation of iTLB multihit on.
+ * Affected: guests whose VMM reads their dirty log, takes memory or its slots away or has
+ * some of it become private, and hosts that look for unused memory, or have the
+ * mitigation of iTLB multihit on.
  * Tried: the probe holds a task in the middle of such work, with the lock that it has.
  * A right system lets a guest fault elsewhere, and has pages aged by whoever holds
  * which lock.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +44,29 @@ FIXTURE(lock) {
 	uint64_t log;
 	int window;
 	struct probe_task task;
+	int reset;		/* entries of a dirty ring */
 };
+
+static void create(FIXTURE_DATA(lock) *self, unsigned int type, bool rings)
+{
+	xvm_create_type(&self->vm, type, true);
+	if (rings)
+		xvm_use_rings(&self->vm);
+	xvm_slot(&self->vm, 0, 0, 0, self->low.size, self->low.map);
+	xvm_slot(&self->vm, 1, 0, GPA, SIZE, self->mem);
+	xvm_slot(&self->vm, 2, 0, OTHER_GPA, SIZE, self->other);
+	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
+		       self->low.map + VISITOR * XVM_PAGE);
+	visitor_settle(&self->v);
+	visitor_write(&self->v, GPA, 2);
+	visitor_write(&self->v, OTHER_GPA, 2);
+}
+
+static void destroy(FIXTURE_DATA(lock) *self)
+{
+	visitor_destroy(&self->v);
+	xvm_destroy(&self->vm);
+}
 
 FIXTURE_SETUP(lock)
 {
@@ -54,23 +78,14 @@ FIXTURE_SETUP(lock)
 	self->other = xvm_anon(NPAGES);
 	memset(self->mem, 1, SIZE);
 	memset(self->other, 1, SIZE);
-	xvm_create(&self->vm, true);
-	xvm_slot(&self->vm, 0, 0, 0, self->low.size, self->low.map);
-	xvm_slot(&self->vm, 1, 0, GPA, SIZE, self->mem);
-	xvm_slot(&self->vm, 2, 0, OTHER_GPA, SIZE, self->other);
-	visitor_create(&self->v, &self->vm, 0, VISITOR * XVM_PAGE,
-		       self->low.map + VISITOR * XVM_PAGE);
-	visitor_settle(&self->v);
-	visitor_write(&self->v, GPA, 2);
-	visitor_write(&self->v, OTHER_GPA, 2);
+	create(self, KVM_X86_DEFAULT_VM, false);
 }
 
 FIXTURE_TEARDOWN(lock)
 {
 	if (!probe_two_cpus())
 		return;
-	visitor_destroy(&self->v);
-	xvm_destroy(&self->vm);
+	destroy(self);
 	close(self->window);
 }
 
@@ -136,6 +151,85 @@ TEST_F_TIMEOUT(lock, guest_goes_on_while_its_log_is_cleared, SECONDS)
 	guest_goes_on(_metadata, self);
 	xvm_dirty_log(&self->vm, 1, &self->log);
 	EXPECT_EQ(0, self->log);
+}
+
+static void reset_rings(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	self->reset = xvm_reset_rings(&self->vm);
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_its_ring_is_reset, SECONDS)
+{
+	volatile struct kvm_dirty_gfn *ring;
+
+	destroy(self);
+	create(self, KVM_X86_DEFAULT_VM, true);
+	ring = xvm_ring(&self->vm, 0);
+	log_one(self);
+	EXPECT_EQ(KVM_DIRTY_GFN_F_DIRTY, ring[0].flags);
+	EXPECT_EQ(1, ring[0].slot);
+	EXPECT_EQ(5, ring[0].offset);
+	EXPECT_EQ(0, ring[1].flags);
+	ring[0].flags = KVM_DIRTY_GFN_F_RESET;
+	probe_task_create(&self->task, reset_rings, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_LOG,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+	EXPECT_EQ(1, self->reset);
+	EXPECT_EQ(0, ring[1].flags);
+	/* It is watched again. */
+	visitor_write(&self->v, GPA + 5 * XVM_PAGE, 3);
+	EXPECT_EQ(KVM_DIRTY_GFN_F_DIRTY, ring[1].flags);
+	EXPECT_EQ(5, ring[1].offset);
+	munmap((void *)ring, XVM_RING * sizeof(*ring));
+}
+
+static void discard(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	if (madvise(self->mem, SIZE, MADV_DONTNEED))
+		xvm_die("madvise");
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_pages_are_unmapped, SECONDS)
+{
+	probe_task_create(&self->task, discard, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_ZAP,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+	EXPECT_EQ(0, visitor_read(&self->v, GPA));
+}
+
+static void make_private(void *arg)
+{
+	FIXTURE_DATA(lock) *self = arg;
+
+	xvm_attributes(&self->vm, GPA, SIZE, KVM_MEMORY_ATTRIBUTE_PRIVATE);
+}
+
+TEST_F_TIMEOUT(lock, guest_goes_on_while_attributes_change, SECONDS)
+{
+	uint32_t at = GPA;
+
+	if (!xvm_has_type(KVM_X86_SW_PROTECTED_VM))
+		SKIP(return, "only guests of other machines have private memory here");
+	destroy(self);
+	create(self, KVM_X86_SW_PROTECTED_VM, false);
+	probe_task_create(&self->task, make_private, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window, PROBE_TDP_ZAP,
+				    HOLD_MS));
+	guest_goes_on(_metadata, self);
+	/* There is no private memory, and what was shared is not to be reached. */
+	visitor_list(&self->v, VISIT_WRITE, 4, &at, 1);
+	EXPECT_EQ(-EFAULT, visitor_go(&self->v));
+	EXPECT_EQ(KVM_EXIT_MEMORY_FAULT, self->vm.run[0]->exit_reason);
+	EXPECT_EQ(2, self->mem[0]);
+	xvm_attributes(&self->vm, GPA, SIZE, 0);
+	EXPECT_EQ(0, visitor_go(&self->v));
+	EXPECT_EQ(4, self->mem[0]);
 }
 
 static void delete_slot(void *arg)

@@ -47,7 +47,23 @@ static int xvm_ioctl(int fd, unsigned long cmd, void *arg)
 	return ioctl(fd, cmd, arg) < 0 ? -errno : 0;
 }
 
+bool xvm_has_type(unsigned int type)
+{
+	int types, kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm < 0)
+		xvm_die("cannot open /dev/kvm");
+	types = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES);
+	close(kvm);
+	return types > 0 && types >> type & 1;
+}
+
 void xvm_create(struct xvm *vm, bool irqchip)
+{
+	xvm_create_type(vm, KVM_X86_DEFAULT_VM, irqchip);
+}
+
+void xvm_create_type(struct xvm *vm, unsigned int type, bool irqchip)
 {
 	struct kvm_xen_hvm_attr mode = {
 		.type = KVM_XEN_ATTR_TYPE_LONG_MODE,
@@ -67,7 +83,7 @@ void xvm_create(struct xvm *vm, bool irqchip)
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
 		xvm_die("cannot open /dev/kvm");
-	vm->fd = ioctl(kvm, KVM_CREATE_VM, 0UL);
+	vm->fd = ioctl(kvm, KVM_CREATE_VM, (unsigned long)type);
 	if (vm->fd < 0)
 		xvm_die("KVM_CREATE_VM");
 	close(kvm);
@@ -169,6 +185,18 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		xvm_die("memory slot %u: %d", slot, r);
 }
 
+void xvm_attributes(struct xvm *vm, uint64_t gpa, uint64_t size, uint64_t attrs)
+{
+	struct kvm_memory_attributes a = {
+		.address = gpa,
+		.size = size,
+		.attributes = attrs,
+	};
+
+	if (ioctl(vm->fd, KVM_SET_MEMORY_ATTRIBUTES, &a))
+		xvm_die("KVM_SET_MEMORY_ATTRIBUTES");
+}
+
 void xvm_no_quirk(struct xvm *vm, uint64_t quirk)
 {
 	struct kvm_enable_cap cap = {
@@ -211,6 +239,37 @@ void xvm_clear_log(struct xvm *vm, unsigned int slot, unsigned int first,
 
 	if (ioctl(vm->fd, KVM_CLEAR_DIRTY_LOG, &clear))
 		xvm_die("KVM_CLEAR_DIRTY_LOG %u", slot);
+}
+
+void xvm_use_rings(struct xvm *vm)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL,
+		.args = { XVM_RING * sizeof(struct kvm_dirty_gfn) },
+	};
+
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		xvm_die("KVM_CAP_DIRTY_LOG_RING_ACQ_REL");
+}
+
+volatile struct kvm_dirty_gfn *xvm_ring(struct xvm *vm, unsigned int id)
+{
+	void *ring = mmap(NULL, XVM_RING * sizeof(struct kvm_dirty_gfn),
+			  PROT_READ | PROT_WRITE, MAP_SHARED, vm->cpu[id],
+			  KVM_DIRTY_LOG_PAGE_OFFSET * XVM_PAGE);
+
+	if (ring == MAP_FAILED)
+		xvm_die("dirty ring of vCPU %u", id);
+	return ring;
+}
+
+int xvm_reset_rings(struct xvm *vm)
+{
+	int nr = ioctl(vm->fd, KVM_RESET_DIRTY_RINGS, 0);
+
+	if (nr < 0)
+		xvm_die("KVM_RESET_DIRTY_RINGS");
+	return nr;
 }
 
 void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa, uint8_t *code)

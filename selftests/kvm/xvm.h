@@ -23,6 +23,7 @@
 #define XVM_PAGE		4096UL
 #define XVM_CPU_MAX		1024
 #define XVM_PRIO		((__u32)(-1))	/* two-level event channels */
+#define XVM_RING		1024
 
 /* Xen public ABI, 64-bit guest: offsets in shared_info and vcpu_info. */
 #define XEN_SHINFO_PENDING	2048
@@ -54,6 +55,12 @@ __xvm_die(const char *file, int line, const char *fmt, ...);
 
 /* Life of a VM. */
 void xvm_create(struct xvm *vm, bool irqchip);
+/* @type: KVM_X86_*_VM; does the kernel have it? */
+bool xvm_has_type(unsigned int type);
+void xvm_create_type(struct xvm *vm, unsigned int type, bool irqchip);
+/* @type: KVM_X86_*_VM; does the kernel have it? */
+bool xvm_has_type(unsigned int type);
+void xvm_create_type(struct xvm *vm, unsigned int type, bool irqchip);
 void xvm_destroy(struct xvm *vm);
 void xvm_add_cpu(struct xvm *vm, unsigned int id);
 /* One that is ready to run, in flat 32-bit mode without paging. */
@@ -62,6 +69,10 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 	      uint64_t gpa, uint64_t size, void *hva);
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva);
+/* Whole pages get KVM_MEMORY_ATTRIBUTE_*, and no others. */
+void xvm_attributes(struct xvm *vm, uint64_t gpa, uint64_t size, uint64_t attrs);
+/* Whole pages get KVM_MEMORY_ATTRIBUTE_*, and no others. */
+void xvm_attributes(struct xvm *vm, uint64_t gpa, uint64_t size, uint64_t attrs);
 /* @quirk: KVM_X86_QUIRK_*, which ends. */
 void xvm_no_quirk(struct xvm *vm, uint64_t quirk);
 void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap);
@@ -69,6 +80,12 @@ void xvm_dirty_log(struct xvm *vm, unsigned int slot, void *bitmap);
 void xvm_manual_log(struct xvm *vm, uint64_t flags);
 void xvm_clear_log(struct xvm *vm, unsigned int slot, unsigned int first,
 		   unsigned int nr, void *bits);
+/* Writes are logged in a ring of each vCPU, which is added later. */
+void xvm_use_rings(struct xvm *vm);
+/* The ring of a vCPU, of XVM_RING entries. */
+volatile struct kvm_dirty_gfn *xvm_ring(struct xvm *vm, unsigned int id);
+/* Returns how many entries were given back, and are watched again. */
+int xvm_reset_rings(struct xvm *vm);
 /* Runs a real-mode guest at @gpa, backed by @code, up to its next I/O exit. */
 void xvm_run_once(struct xvm *vm, unsigned int id, uint64_t gpa,
 		  uint8_t *code);
