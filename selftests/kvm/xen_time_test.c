@@ -307,6 +307,24 @@ TEST_F(time, clock_set_back_is_no_time)
 	EXPECT_EQ(after.entry, after.sum);
 }
 
+/* The same of a vCPU that the VMM says is waiting for a CPU: it is not the scheduler. */
+TEST_F(time, clock_set_back_is_no_time_for_one_said_to_wait)
+{
+	struct times before, after;
+	int i;
+
+	xvm_sleep_ms(300);
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	set_clock(self, guest_ns(self) - 200 * MS);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNABLE));
+	get_times(self, &after);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(before.in[i], after.in[i]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
 static int spin_stop;	/* atomic */
 
 static void on_cpu(pthread_t thread, int cpu)

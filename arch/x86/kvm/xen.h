@@ -60,6 +60,8 @@ int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu);
 
 /* runstate.c */
+void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu);
+void kvm_xen_runstate_set_running(struct kvm_vcpu *vcpu);
 void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state);
 
 /* hypercall.c */
@@ -158,22 +160,6 @@ static inline void kvm_xen_sw_enable_lapic(struct kvm_vcpu *vcpu)
 	    xen_vcpu(vcpu)->upcall_vector &&
 	    xen_vcpu(vcpu)->vcpu_info.active && xen_upcall_flag(vcpu))
 		kvm_xen_inject_vcpu_vector(vcpu);
-}
-
-/* The vCPU is back on a CPU; process context, before the next entry. */
-static inline void kvm_xen_runstate_set_running(struct kvm_vcpu *vcpu)
-{
-	kvm_xen_update_runstate(vcpu, RUNSTATE_running);
-}
-
-/*
- * The vCPU was taken off its CPU though it could run. Exits to the VMM are not
- * that: the VMM works on the vCPU's behalf, and says so itself if it blocks.
- */
-static inline void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu)
-{
-	if (!WARN_ON_ONCE(!vcpu->preempted))
-		kvm_xen_update_runstate(vcpu, RUNSTATE_runnable);
 }
 
 #endif

@@ -19,14 +19,18 @@ static void runstate_begin(bool wide)
 static void enter(int state)
 {
 	int idx = srcu_read_lock(&w.kvm->srcu);
-	unsigned long flags = 0;
+	unsigned long flags;
 
 	/* The scheduler. */
-	if (state == RUNSTATE_runnable)
+	if (state == RUNSTATE_runnable) {
+		vcpu->preempted = true;
 		local_irq_save(flags);
-	kvm_xen_update_runstate(vcpu, state);
-	if (state == RUNSTATE_runnable)
+		kvm_xen_runstate_set_preempted(vcpu);
 		local_irq_restore(flags);
+		vcpu->preempted = false;
+	} else {
+		kvm_xen_update_runstate(vcpu, state);
+	}
 	srcu_read_unlock(&w.kvm->srcu, idx);
 }
 

@@ -226,30 +226,47 @@ static void xen_runstate_enter(struct kvm_vcpu *vcpu, u32 state, u64 now)
 }
 
 /**
- * kvm_xen_update_runstate - a vCPU changes its state
+ * kvm_xen_runstate_set_preempted - a vCPU was taken off its CPU though it could run
+ * @vcpu: the vCPU, of the current task
+ *
+ * Exits to the VMM are not that: the VMM works on the vCPU's behalf, and says so itself
+ * if it blocks.
+ *
+ * Context: the scheduler, interrupts off; kvm->srcu held.
+ */
+void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu)
+{
+	if (WARN_ON_ONCE(!vcpu->preempted) || !sched_info_on())
+		return;
+
+	xen_runstate_enter(vcpu, RUNSTATE_runnable, xen_clock_read(vcpu));
+	if (xen_vcpu(vcpu)->runstate_area.active)
+		xen_area_write(vcpu);
+}
+
+/**
+ * kvm_xen_runstate_set_running - a vCPU is back on a CPU
+ * @vcpu: the vCPU, of the current task
+ *
+ * Context: KVM_RUN, before the next entry; kvm->srcu held; may sleep.
+ */
+void kvm_xen_runstate_set_running(struct kvm_vcpu *vcpu)
+{
+	xen_timers_move(vcpu);
+	kvm_xen_update_runstate(vcpu, RUNSTATE_running);
+}
+
+/**
+ * kvm_xen_update_runstate - a vCPU changes its state, or has its times brought up to date
  * @vcpu: the vCPU, of the current task
  * @state: RUNSTATE_*
  *
- * Context: RUNSTATE_runnable: the scheduler, interrupts off; else process context.
- *	kvm->srcu held.
+ * Context: process context; kvm->srcu held; may sleep.
  */
 void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state)
 {
-	bool atomic = state == RUNSTATE_runnable;
-	struct xen_vcpu *x = xen_vcpu(vcpu);
-
-	if (!atomic)
-		xen_timers_move(vcpu);
-
 	if (!sched_info_on())
 		return;
-
-	if (atomic) {
-		xen_runstate_enter(vcpu, state, xen_clock_read(vcpu));
-		if (x->runstate_area.active)
-			xen_area_write(vcpu);
-		return;
-	}
 
 	preempt_disable();
 	xen_clock_note(vcpu);

@@ -89,6 +89,7 @@ struct xen_vm {
  * @clock_tsc: the host's TSC; with @clock_ns, @clock_mul and @clock_shift the guest's
  *	clock as last seen in process context, for sched-out, which cannot ask
  * @clock_ns: guest time at @clock_tsc; 0: it cannot be computed from the TSC
+ * @clock_offset: KVM's offset of guest time by then, which KVM_SET_CLOCK changes
  * @parked: dwords of evtchn_pending that a sender could not tell the guest of, since
  *	vcpu_info was not to be reached. Dwords are the same ports in either
  *	layout, which may change before the guest is told. Atomic
@@ -119,6 +120,7 @@ struct xen_vcpu {
 	u64 runstate_times[4];
 	u64 clock_tsc;
 	u64 clock_ns;
+	s64 clock_offset;
 	DECLARE_BITMAP(parked, XEN_PORTS / XEN_PARKED_PORTS);
 	unsigned long todo;
 	struct xen_timers *timers;

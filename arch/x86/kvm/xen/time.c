@@ -115,6 +115,7 @@ void xen_clock_note(struct kvm_vcpu *vcpu)
 	x->clock_tsc = rdtsc();
 	x->clock_mul = hv->tsc_to_system_mul;
 	x->clock_shift = hv->tsc_shift;
+	x->clock_offset = READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
 	x->clock_ns = 0;
 	if (xen_clock_is_tsc(vcpu) &&
 	    xen_ticks_since(hv->tsc_timestamp,
@@ -136,7 +137,10 @@ u64 xen_clock_read(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	u64 ticks;
 
-	if (!x->clock_ns || !xen_ticks_since(x->clock_tsc, rdtsc(), &ticks))
+	/* The VMM may have set it meanwhile. */
+	if (!x->clock_ns ||
+	    x->clock_offset != READ_ONCE(vcpu->kvm->arch.kvmclock_offset) ||
+	    !xen_ticks_since(x->clock_tsc, rdtsc(), &ticks))
 		return get_kvmclock_ns(vcpu->kvm);
 
 	ticks = kvm_scale_tsc(ticks, vcpu->arch.l1_tsc_scaling_ratio);
