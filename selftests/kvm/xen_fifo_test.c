@@ -591,6 +591,23 @@ TEST_F(fifo, queues_survive_save_and_restore)
 	calls_destroy(&to);
 }
 
+/* A timer that fires while memory is being copied would put its port behind a tail. */
+TEST_F(fifo, tails_that_were_read_are_the_tails)
+{
+	struct kvm_xen_vcpu_attr tails = {
+		.type = KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS,
+	};
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, fifo_on(&c->vm));
+	xvm_timer(&c->vm, 1, HIGH + 11, 20 * MS);
+	ASSERT_EQ(0, ioctl(c->vm.cpu[1], KVM_XEN_VCPU_GET_ATTR, &tails));
+	xvm_sleep_ms(100);
+	EXPECT_EQ(0, *word(c, HIGH + 11));
+	/* If the vCPU runs after all it comes. */
+	EXPECT_TRUE(comes(c, 1, HIGH + 11, 5000));
+}
+
 /* ------------------------------------------------------------------------ */
 
 #define STORM		1600

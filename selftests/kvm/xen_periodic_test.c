@@ -99,6 +99,8 @@ static uint64_t take_tick(struct calls *c)
 
 static bool ticks(struct calls *c)
 {
+	/* Who has been asked for its period ticks when it runs again. */
+	calls_make(c, 0, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
 	/* The first may have been on its way. */
 	return take_tick(c) && take_tick(c);
 }
@@ -204,6 +206,20 @@ TEST_F(periodic, is_set_by_attribute_too)
 	EXPECT_EQ(PERIOD, period_of(c));
 	ASSERT_EQ(0, xvm_cpu_attr(&c->vm, 0, type, 0));
 	EXPECT_EQ(0, period_of(c));
+}
+
+/* Who reads it saves the vCPU, which has no more ticks until it runs. */
+TEST_F(periodic, does_not_tick_while_the_vcpu_is_saved)
+{
+	struct calls *c = &self->c;
+
+	ASSERT_EQ(0, set_period(c, PERIOD));
+	ASSERT_TRUE(ticks(c));
+	EXPECT_EQ(PERIOD, period_of(c));
+	c->shinfo[XEN_SHINFO_PENDING + PORT / 8] = 0;
+	xvm_sleep_ms(30);
+	EXPECT_FALSE(xvm_pending(c->shinfo, PORT));
+	EXPECT_TRUE(ticks(c));
 }
 
 /* The one-shot timer, which has the same port, goes its own way. */

@@ -133,7 +133,7 @@ static inline bool kvm_xen_has_pending_events(struct kvm_vcpu *vcpu)
 /*
  * The timer delivers its event itself, from its interrupt, to the end: what it
  * cannot deliver is latched like any other event. All that is asked of the vCPU is
- * to start it again when the clock that it goes by is another one.
+ * to start it again when the VMM has read it, or the clock that it goes by is another.
  */
 static inline bool kvm_xen_timer_enabled(struct kvm_vcpu *vcpu)
 {
@@ -143,7 +143,9 @@ static inline bool kvm_xen_timer_enabled(struct kvm_vcpu *vcpu)
 
 static inline int kvm_xen_has_pending_timer(struct kvm_vcpu *vcpu)
 {
-	return xen_timer_moved(vcpu);
+	/* See kvm_xen_has_pending_events(). */
+	return vcpu->arch.mp_state != KVM_MP_STATE_UNINITIALIZED &&
+	       xen_timer_moved(vcpu);
 }
 
 /**

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Guest time, and what is due at it. */
 #include "xen_world.h"
+#include "arch/x86/kvm/xen/runstate.h"
 #include "arch/x86/kvm/xen/time.h"
 #include "arch/x86/kvm/xen/timer.h"
 #include "rig/hrtimer.h"
@@ -276,6 +277,88 @@ TEST(xen_periodic_clock, "xen: timer: ticks at the same guest times after the cl
 	xen_end();
 }
 
+TEST(xen_timers_held, "xen: timer: read by who saves, neither fires until the vCPU runs; then at its time, or at once")
+{
+	timer_begin();
+	xen_timer_start(vcpu, 100000);
+	EXPECT_EQ(xen_periodic_start(vcpu, 1000000), 0);
+	/* Back in time for both. */
+	xen_timers_hold(vcpu);
+	EXPECT_EQ(xen_timer_get(vcpu), 100000);
+	EXPECT_EQ(xen_periodic_get(vcpu), 1000000);
+	time_goes(50000);
+	EXPECT(kvm_xen_timer_enabled(vcpu) && kvm_xen_has_pending_timer(vcpu));
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	EXPECT(!came());
+	time_goes(50000);
+	EXPECT(came());
+	time_goes(900000);
+	EXPECT(came());
+	/* Too late for both; another CPU, and another clock, do not start them. */
+	xen_timer_start(vcpu, 1500000);
+	xen_timers_hold(vcpu);
+	time_goes(1700000);
+	EXPECT(!came());
+	EXPECT_EQ(xen_timer_get(vcpu), 1500000);
+	clock_set(500, false);
+	EXPECT(!came());
+	/* A vCPU that waits for SIPI does not come to where they would be armed. */
+	vcpu->arch.mp_state = KVM_MP_STATE_UNINITIALIZED;
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	EXPECT(kvm_xen_has_pending_timer(vcpu));
+	xen_timers_move(vcpu);
+	EXPECT(came());
+	EXPECT_EQ(xen_timer_get(vcpu), 0);
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	/* Set while it is held, it is armed; the other is not. */
+	xen_timers_hold(vcpu);
+	xen_timer_start(vcpu, xen_guest_time(vcpu, NULL) + 10);
+	time_goes(10);
+	EXPECT(came());
+	time_goes(5000000);
+	EXPECT(!came());
+	xen_periodic_stop(vcpu);
+	EXPECT(!kvm_xen_has_pending_timer(vcpu));
+	xen_end();
+}
+
+TEST(xen_time_noted_set, "xen: time: at sched-out the clock that the VMM has set since it was noted")
+{
+	timer_begin();
+	time_goes(1000);
+	xen_clock_note(vcpu);
+	time_goes(1000);
+	EXPECT_EQ(xen_clock_read(vcpu), 2000);
+	clock_set(1ll << 40, false);
+	EXPECT_EQ(xen_clock_read(vcpu), 2000 + (1ll << 40));
+	clock_set(-(1ll << 40), false);
+	EXPECT_EQ(xen_clock_read(vcpu), 2000);
+	xen_end();
+}
+
+TEST(xen_rs_said_runnable, "xen: runstate: runnable because the VMM says so is by the clock of now")
+{
+	u64 state, entry, t[4];
+	int idx;
+
+	timer_begin();
+	time_goes(1000);
+	idx = srcu_read_lock(&w.kvm->srcu);
+	kvm_xen_runstate_set_running(vcpu);
+	time_goes(1000);
+	/* The clock was computed anew since it was noted. */
+	vcpu->arch.hv_clock.system_time += 500;
+	kvm_xen_update_runstate(vcpu, RUNSTATE_runnable);
+	srcu_read_unlock(&w.kvm->srcu, idx);
+	xen_runstate_get(vcpu, &state, &entry, t);
+	EXPECT_EQ(state, RUNSTATE_runnable);
+	EXPECT_EQ(entry, 2500);
+	EXPECT_EQ(t[RUNSTATE_running], 1500);
+	xen_end();
+}
+
 static bool stop;
 
 static void clock_main(void *arg)
@@ -286,7 +369,7 @@ static void clock_main(void *arg)
 	}
 }
 
-TEST(xen_timer_race, "xen: timer: read while it fires, either it is armed or the event is there")
+TEST(xen_timer_race, "xen: timer: read while it fires, either it fires no more or the event is there")
 {
 	uint64_t begin, end, rnd = unit_seed;
 	struct unit_thread *t;
@@ -303,11 +386,19 @@ TEST(xen_timer_race, "xen: timer: read while it fires, either it is armed or the
 
 		xen_timer_start(vcpu, expires);
 		for (;;) {
-			u64 got = xen_timer_get(vcpu);
+			u64 got;
 
+			xen_timers_hold(vcpu);
+			got = xen_timer_get(vcpu);
 			if (!got)
 				break;
 			EXPECT_EQ(got, expires);
+			unit_relax();
+			EXPECT(!came());
+			kvm_xen_inject_timer_irqs(vcpu);
+			/* The guest's clock stands still: it is as far away as ever. */
+			for (u64 n = unit_rand(&rnd) % 16; n--;)
+				unit_relax();
 		}
 		EXPECT(came());
 		fired++;

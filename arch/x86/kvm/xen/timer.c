@@ -31,11 +31,13 @@
  * @clock: system_time of the vCPU's hv_clock
  * @offset: KVM's offset of guest time, which KVM_SET_CLOCK changes
  * @cpu: the CPU on which it was armed
+ * @held: it has been stopped since, until the vCPU runs
  */
 struct xen_armed {
 	u64 clock;
 	s64 offset;
 	int cpu;
+	bool held;
 };
 
 /**
@@ -81,12 +83,13 @@ static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 	WRITE_ONCE(by->offset, xen_clock_offset(vcpu));
 	by->clock = vcpu->arch.hv_clock.system_time;
 	by->cpu = raw_smp_processor_id();
+	by->held = false;
 }
 
-/* Has the clock changed since? */
+/* Is it to be armed anew: has it been held, or the clock changed since? */
 static bool xen_armed_before(const struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
-	return READ_ONCE(by->offset) != xen_clock_offset(vcpu) ||
+	return by->held || READ_ONCE(by->offset) != xen_clock_offset(vcpu) ||
 	       by->clock != vcpu->arch.hv_clock.system_time;
 }
 
@@ -252,8 +255,29 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 }
 
 /**
- * xen_timer_get - when does the one-shot timer fire?
+ * xen_timers_hold - a vCPU's timers fire no more until it runs again
  * @vcpu: the vCPU
+ *
+ * For a VMM that saves it: what fired while memory is being copied would be in some of
+ * its pages and not in others. The times at which they are due stay.
+ *
+ * Context: vCPU mutex, and not in KVM_RUN. When this returns no callback runs.
+ */
+void xen_timers_hold(struct kvm_vcpu *vcpu)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+
+	if (t) {
+		hrtimer_cancel(&t->once);
+		t->once_by.held = true;
+		hrtimer_cancel(&t->periodic);
+		t->periodic_by.held = true;
+	}
+}
+
+/**
+ * xen_timer_get - when does the one-shot timer fire?
+ * @vcpu: the vCPU, whose timers are held
  *
  * Either the time is returned, or the event has been sent.
  *
@@ -263,20 +287,8 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 u64 xen_timer_get(struct kvm_vcpu *vcpu)
 {
 	struct xen_timers *t = xen_timers(vcpu);
-	u64 expires;
 
-	if (!t)
-		return 0;
-
-	/* The callback is either over, with 0 written, or will not run. */
-	if (!hrtimer_cancel(&t->once))
-		return READ_ONCE(t->expires);
-
-	expires = READ_ONCE(t->expires);
-	if (expires)
-		hrtimer_start_expires(&t->once, HRTIMER_MODE_ABS_HARD);
-
-	return expires;
+	return t ? READ_ONCE(t->expires) : 0;
 }
 
 static bool xen_once_moved(struct xen_timers *t)
@@ -290,7 +302,7 @@ static bool xen_periodic_moved(struct xen_timers *t)
 }
 
 /**
- * xen_timer_moved - has the clock changed since a timer was armed?
+ * xen_timer_moved - has a timer been held, or the clock changed since it was armed?
  * @vcpu: the vCPU, with timers
  *
  * Context: vCPU task.
@@ -425,8 +437,8 @@ static void xen_timer_follow(struct hrtimer *timer, struct xen_armed *by, int cp
  * @vcpu: the vCPU, loaded by the current task
  *
  * An interrupt on another CPU would have to wake this one. Comes after the vCPU's
- * clock has been brought up to date, so a timer that goes by an old one is armed
- * anew by the way.
+ * clock has been brought up to date, so a timer that was held or goes by an old one is
+ * armed anew by the way.
  *
  * Context: vCPU task.
  */
@@ -444,7 +456,7 @@ void xen_timers_move(struct kvm_vcpu *vcpu)
 }
 
 /**
- * kvm_xen_inject_timer_irqs - arm the timers anew that go by an old clock
+ * kvm_xen_inject_timer_irqs - arm the timers anew that were held, or go by an old clock
  * @vcpu: the vCPU, with timers
  *
  * The name is KVM's; there is nothing to inject.

@@ -9,6 +9,7 @@ void xen_timers_stop(struct kvm_vcpu *vcpu);
 void xen_timers_destroy(struct kvm_vcpu *vcpu);
 void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires);
 void xen_timer_stop(struct kvm_vcpu *vcpu);
+void xen_timers_hold(struct kvm_vcpu *vcpu);
 u64 xen_timer_get(struct kvm_vcpu *vcpu);
 int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period);
 void xen_periodic_stop(struct kvm_vcpu *vcpu);

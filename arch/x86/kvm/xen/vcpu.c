@@ -269,6 +269,14 @@ int kvm_xen_vcpu_set_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	return r;
 }
 
+/* Is it read by a VMM that goes on to save what timers write to? */
+static bool xen_attr_holds_timers(u16 type)
+{
+	return type == KVM_XEN_VCPU_ATTR_TYPE_TIMER ||
+	       type == KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC ||
+	       type == KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS;
+}
+
 static u64 xen_gpc_gpa(struct gfn_to_pfn_cache *gpc)
 {
 	return gpc->active ? gpc->gpa : KVM_XEN_INVALID_GPA;
@@ -302,7 +310,8 @@ static int xen_get_runstate(struct kvm_vcpu *vcpu,
  * @data: type is set, the rest is filled in
  *
  * What senders have left for the vCPU is put where the guest finds it first, so
- * that a VMM which reads any attribute when it saves the vCPU saves that too.
+ * that a VMM which reads any attribute when it saves the vCPU saves that too. Timers
+ * that are read, or whose queues are, fire no more until the vCPU runs.
  *
  * Context: may sleep; vCPU ioctl, vCPU mutex held.
  * Return: 0; -ENOENT an unknown attribute or, of run state, no area; -EINVAL.
@@ -312,6 +321,10 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	unsigned long todo;
 	int r = 0, idx;
+
+	/* First: what one of them has left is put into place below. */
+	if (xen_attr_holds_timers(data->type))
+		xen_timers_hold(vcpu);
 
 	todo = READ_ONCE(x->todo);
 	if (todo & ~XEN_TODO_UPCALL || xen_has_parked(x)) {
