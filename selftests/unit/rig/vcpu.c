@@ -49,6 +49,8 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	vcpu->vcpu_id = id;
 	vcpu->vcpu_idx = kvm->nr_vcpus;
 	mutex_init(&vcpu->mutex);
+	/* In KVM_RUN, if a test does not say otherwise. */
+	vcpu->wants_to_run = true;
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
 	x->timer_priority = XEN_PRIORITY_NONE;

@@ -314,6 +314,80 @@ TEST(xen_parked, "xen: events: parked without vcpu_info, injected by the vCPU")
 	xen_end();
 }
 
+static bool told_40(void *unused)
+{
+	return unit_mm_page(w.mm, SLOT_HVA + VI_PAGE(0)) && guest_told(0, 40);
+}
+
+static int send_by_vmm(u32 port)
+{
+	struct kvm_irq_routing_xen_evtchn evt = {
+		.port = port,
+		.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL,
+	};
+
+	return kvm_xen_hvm_evtchn_send(w.kvm, &evt);
+}
+
+TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, told of by the sender or the worker")
+{
+	struct kvm_vcpu *vcpu;
+
+	for (int by_worker = 0; by_worker < 2; by_worker++) {
+		unit_mutants.work_lost = !by_worker;
+		xen_begin(1, true);
+		vcpu = kvm_get_vcpu(w.kvm, 0);
+		xen_vcpu(vcpu)->upcall_vector = 0x31;
+		vcpu->wants_to_run = false;
+		unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
+		if (by_worker) {
+			EXPECT_EQ(send(0, 40), 1);
+			EXPECT(unit_wait_until(told_40, NULL, 5000));
+		} else {
+			EXPECT_EQ(send_by_vmm(40), 0);
+			EXPECT(told_40(NULL));
+			EXPECT_EQ(*(u8 *)guest_vi(0), 1);
+			EXPECT(unit_vcpu_take_irq(vcpu));
+		}
+		EXPECT(!xen_has_parked(xen_vcpu(vcpu)));
+		/* One that runs tells its guest itself. */
+		vcpu->wants_to_run = true;
+		unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
+		EXPECT_EQ(send_by_vmm(80), 0);
+		EXPECT(xen_has_parked(xen_vcpu(vcpu)));
+		run_vcpu(0);
+		EXPECT(guest_told(0, 80));
+		unit_mutants.work_lost = false;
+		xen_end();
+	}
+}
+
+static bool will_look(void *vcpu)
+{
+	return READ_ONCE(xen_vcpu(vcpu)->todo) & XEN_TODO_UPCALL;
+}
+
+TEST(xen_upcall_unreachable, "xen: upcall: looked for in vain while the page is away, looked for again")
+{
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	xen_vcpu(vcpu)->upcall_vector = 0x31;
+	*(u8 *)guest_vi(0) = 1;
+	/* A slot is being changed as the restored vCPU enters for the first time. */
+	w.mm->gup_failures = 1;
+	unit_mn_start(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1), true);
+	unit_mn_end(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1), true);
+	xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
+	run_vcpu(0);
+	EXPECT(!unit_vcpu_take_irq(vcpu));
+	EXPECT(unit_wait_until(will_look, vcpu, 5000));
+	run_vcpu(0);
+	EXPECT(unit_vcpu_take_irq(vcpu));
+	xen_end();
+}
+
 /* The layout changes while a word is parked: the guest is told in the new one. */
 static void parked_relaid(u32 port, bool wide)
 {

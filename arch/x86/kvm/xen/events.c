@@ -10,7 +10,8 @@
  *
  *   shared_info	the port is latched; the vCPU it is for, or a worker,
  *			delivers it from where the page can be brought back (latch.c)
- *   vcpu_info		the word is parked; its vCPU tells the guest (upcall.c)
+ *   vcpu_info		the word is parked; its vCPU tells the guest, or, while it is
+ *			with the VMM, the worker does (upcall.c)
  *
  * Of a guest that uses the FIFO ABI, which keeps its events elsewhere (fifo.c), the
  * port is latched there, and what is parked is no selector but the flag alone.
@@ -30,6 +31,7 @@
 #include "poll.h"
 #include "reach.h"
 #include "two_level.h"
+#include "upcall.h"
 
 /* Refreshes for one event before it is left to the worker. */
 #define XEN_REFRESHES		8
@@ -122,6 +124,11 @@ static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
 		if (ev)
 			atomic_long_inc(&ev->stats.parked);
 		xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+		/* And if it does not come by: others may tell the guest. */
+		if (READ_ONCE(vcpu->wants_to_run))
+			xen_events_later(vcpu->kvm);
+		else
+			xen_events_retry(vcpu->kvm);
 		break;
 	}
 }
@@ -442,13 +449,27 @@ static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
 	return r < 0 ? r : why;
 }
 
+/* A vCPU that is stopped may be saved as soon as the VMM has been answered. */
+static noinline void xen_evtchn_tell(struct kvm_vcpu *vcpu)
+{
+	int idx;
+
+	if (READ_ONCE(vcpu->wants_to_run))
+		return;
+
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	xen_tell_parked(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+}
+
 /**
  * kvm_xen_hvm_evtchn_send - KVM_XEN_HVM_EVTCHN_SEND
  * @kvm: the VM
  * @evt: port, vCPU and priority
  *
- * The event is in shared_info when this returns 0. An error of shared_info does not
- * lose it: it is latched, and follows when the page can be reached.
+ * The event is in shared_info when this returns 0, and if the vCPU does not run, in
+ * its vcpu_info. An error of shared_info does not lose it: it is latched, and follows
+ * when the page can be reached.
  *
  * Context: may sleep; ioctl of the VM.
  * Return: 0; -EINVAL for a port, a vCPU or a priority that does not exist; -ENOMEM;
@@ -483,6 +504,8 @@ int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 	if (unlikely(r == -EWOULDBLOCK))
 		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, evt->port,
 					   evt->priority);
+	if (unlikely(xen_has_parked(xen_vcpu(vcpu))))
+		xen_evtchn_tell(vcpu);
 
 	/* Coalesced, masked. */
 	return r >= 0 || r == -ENOTCONN ? 0 : r;

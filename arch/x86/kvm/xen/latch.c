@@ -26,6 +26,7 @@
 #include "poll.h"
 #include "time.h"
 #include "timer.h"
+#include "upcall.h"
 #include "version.h"
 
 /* The worker's delays, in ms. */
@@ -276,7 +277,10 @@ void xen_events_finish(struct kvm *kvm)
 		xen_events_later(kvm);
 }
 
-/* A vCPU gave up on a selector, or never came by. Return: whether any did. */
+/*
+ * A vCPU gave up on a selector, or never came by. One that is not in KVM_RUN may not
+ * for long, and its memory be saved. Return: whether any is left that has one.
+ */
 static bool xen_retry_parked(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
@@ -289,13 +293,17 @@ static bool xen_retry_parked(struct kvm *kvm)
 		if (!READ_ONCE(x->vcpu_info.active))
 			continue;
 		if (xen_has_parked(x)) {
-			any = true;
 			WRITE_ONCE(x->unreachable, false);
-			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+			if (READ_ONCE(vcpu->wants_to_run) ||
+			    xen_tell_parked(vcpu)) {
+				any = true;
+				xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+			}
 		} else if (READ_ONCE(x->unreachable)) {
 			any = true;
 			WRITE_ONCE(x->unreachable, false);
-			xen_vcpu_wake(vcpu, 0);
+			/* It may have found so when it looked for a lost upcall. */
+			xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
 		}
 	}
 

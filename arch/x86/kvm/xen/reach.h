@@ -11,9 +11,14 @@
 #include "state.h"
 
 /* Interrupts are off. */
+static inline void *xen_reach(struct kvm *kvm, struct gfn_to_pfn_cache *gpc)
+{
+	return __kvm_gpc_reader(kvm) ? kvm_gpc_live(gpc) : NULL;
+}
+
 static inline void *xen_reach_shinfo(struct kvm *kvm)
 {
-	return __kvm_gpc_reader(kvm) ? kvm_gpc_live(&xen_vm(kvm)->shinfo) : NULL;
+	return xen_reach(kvm, &xen_vm(kvm)->shinfo);
 }
 
 /* The same for a page that belongs to the vCPU of the current task. */

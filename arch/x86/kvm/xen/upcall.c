@@ -203,7 +203,7 @@ static void xen_inject_sels(struct kvm *kvm, void *vi, u64 sels, bool wide)
 		xen_2l_raise_many(vi, sels, wide);
 }
 
-/* Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
+/* By any task. Return: 1 selectors are in, 0 there were none, -EWOULDBLOCK no page. */
 static int xen_inject_parked(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
@@ -214,7 +214,7 @@ static int xen_inject_parked(struct kvm_vcpu *vcpu)
 	void *vi;
 
 	local_irq_save(flags);
-	vi = xen_reach_own(vcpu, &x->vcpu_info);
+	vi = xen_reach(vcpu->kvm, &x->vcpu_info);
 	if (vi) {
 		/* Once: the layout is that of all of them. */
 		wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
@@ -251,6 +251,37 @@ static void xen_inject_selectors(struct kvm_vcpu *vcpu)
 
 	if (xen_has_parked(x))
 		xen_events_later(vcpu->kvm);
+}
+
+/**
+ * xen_tell_parked - tell the guest of what is parked for a vCPU that does not run
+ * @vcpu: the vCPU, which others may run meanwhile
+ *
+ * A VMM that has stopped it may save its memory and never ask for an attribute. As
+ * what senders write, this is not logged.
+ *
+ * Context: may sleep; kvm->srcu held.
+ * Return: whether something is left, for want of vcpu_info.
+ */
+bool xen_tell_parked(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	int i, r;
+
+	for (i = 0; i < XEN_INJECT_TRIES && xen_has_parked(x); i++) {
+		r = xen_inject_parked(vcpu);
+		if (r > 0) {
+			atomic_long_inc(&xen_events(vcpu->kvm)->stats.injected);
+			kvm_xen_inject_vcpu_vector(vcpu);
+			xen_vcpu_wake(vcpu, 0);
+		} else if (r < 0 &&
+			   kvm_gpc_refresh(&x->vcpu_info,
+					   sizeof(struct vcpu_info))) {
+			break;
+		}
+	}
+
+	return xen_has_parked(x);
 }
 
 /**

@@ -6,5 +6,6 @@
 
 int xen_upcall_set_vector(struct kvm *kvm, u8 vector);
 u8 xen_upcall_vector(struct kvm *kvm);
+bool xen_tell_parked(struct kvm_vcpu *vcpu);
 
 #endif

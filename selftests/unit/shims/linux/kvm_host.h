@@ -106,6 +106,7 @@ struct kvm_vcpu {
 	unsigned long kicks;
 	u32 irr;
 	bool preempted;
+	bool wants_to_run;
 	struct {
 		struct {
 			u64 halt_wait_ns;
