@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* One event at a time: where it goes, and where it waits. */
+#include <string.h>
 #include "xen_world.h"
+#include "rig/cpu.h"
 
 static int send(int vcpu_id, u32 port)
 {
@@ -252,6 +254,94 @@ TEST(xen_flush_reset, "xen: events: a reset forgets what is being delivered, too
 	vcpu_info_set(kvm_get_vcpu(w.kvm, 0), true);
 	run_vcpu(0);
 	EXPECT(!guest_told(0, 100));
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
+/*
+ * A reader with interrupts off keeps a reset waiting, in which another task takes what is
+ * latched; and does not get round to it until the reset is over.
+ */
+static struct {
+	bool reading, read, taken, over;
+} during;
+
+static bool is_set(void *flag)
+{
+	return __atomic_load_n((bool *)flag, __ATOMIC_ACQUIRE);
+}
+
+static void set(bool *flag)
+{
+	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
+}
+
+static void reader_main(void *arg)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	EXPECT(__kvm_gpc_reader(w.kvm));
+	set(&during.reading);
+	while (!is_set(&during.read))
+		unit_relax();
+	local_irq_restore(flags);
+}
+
+static void reset_main(void *arg)
+{
+	xen_events_reset(w.kvm);
+}
+
+static void wait_for_reset(struct mm_struct *mm, unsigned long uhva)
+{
+	set(&during.taken);
+	EXPECT(unit_wait_until(is_set, &during.over, 5000));
+}
+
+static void flush_main(void *arg)
+{
+	run_vcpu(0);
+	set(&during.taken);
+}
+
+static bool reset_waits(void *unused)
+{
+	return unit_cpu_waiting();
+}
+
+TEST(xen_flush_during_reset, "xen: events: a reset forgets what is taken from the latch while it runs")
+{
+	struct unit_thread *reader, *reset, *flush;
+
+	unit_mutants.work_lost = true;
+	memset(&during, 0, sizeof(during));
+	xen_begin(1, true);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	w.mm->before_gup = wait_for_reset;
+	reader = unit_thread_start("reader", w.mm, reader_main, NULL);
+	EXPECT(unit_wait_until(is_set, &during.reading, 5000));
+	reset = unit_thread_start("reset", w.mm, reset_main, NULL);
+	EXPECT(unit_wait_until(reset_waits, NULL, 5000));
+	flush = unit_thread_start("flush", w.mm, flush_main, NULL);
+	EXPECT(unit_wait_until(is_set, &during.taken, 5000));
+	set(&during.read);
+	unit_thread_join(reader);
+	unit_thread_join(reset);
+	set(&during.over);
+	unit_thread_join(flush);
+	w.mm->before_gup = NULL;
+	run_vcpu(0);
+	EXPECT(!xen_events(w.kvm)->latched[0]);
+	EXPECT(!guest_told(0, 9));
+	/* What is sent afterwards is not. */
+	shinfo_set(true);
+	EXPECT(!delivered((void *)9ul));
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 10), 1);
+	run_vcpu(0);
+	EXPECT(delivered((void *)10ul));
 	unit_mutants.work_lost = false;
 	xen_end();
 }

@@ -294,14 +294,15 @@ int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 		r = -EWOULDBLOCK;
 	}
 out:
+	/* Here, so that who closes all ports waits for it. */
+	if (sent.latch)
+		xen_fifo_relatch(kvm, port);
 	local_irq_restore(flags);
 
 	if (vcpu)
 		xen_raised(vcpu, how);
-	if (sent.latch) {
-		xen_fifo_relatch(kvm, port);
+	if (sent.latch)
 		xen_event_latched(xen_events(kvm), vcpu);
-	}
 
 	return r;
 }

@@ -75,8 +75,9 @@ struct xen_wall_clock {
  * @flushing: tasks that may have taken something from the latch. Atomic
  * @idle: woken when there is none any more
  * @stopped: the VM is going, and its vCPUs' timers have been stopped
- * @resets: how often all ports have been closed; written under xen_vm.lock. An event
- *	that was taken from the latch before is not delivered, nor put back, after
+ * @resets: twice as often as all ports have been closed, and odd while they are;
+ *	written under xen_vm.lock. An event that was taken from the latch before the last
+ *	change is not delivered, nor put back, after it; nor one that was taken while odd
  * @backoff: delay in ms after which @retry tries again what has failed. A hint
  * @fifo: the FIFO ABI, if it has ever been used. Written once, with release
  *	semantics

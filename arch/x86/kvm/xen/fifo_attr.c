@@ -216,7 +216,9 @@ int xen_fifo_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_ATTR_TYPE_X_FIFO:
 		if (data->u.pad[0])
 			return xen_fifo_begin(kvm, data->u.pad[0]);
-		xen_fifo_end(kvm);
+		/* Nor are events that somebody has in hand for shared_info. */
+		if (xen_fifo_ports(kvm))
+			xen_events_reset(kvm);
 		return 0;
 	case KVM_XEN_ATTR_TYPE_X_FIFO_PAGE:
 		return xen_fifo_set_page(kvm, data->u.pad[0], data->u.pad[1]);

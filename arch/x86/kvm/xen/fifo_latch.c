@@ -103,7 +103,7 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 {
 	struct xen_events *ev = xen_events(kvm);
 	/* Pairs with xen_events_reset(): before they are taken. */
-	unsigned int resets = READ_ONCE(ev->resets);
+	unsigned int resets = smp_load_acquire(&ev->resets);
 	unsigned long ports = xchg(&f->latched[word], 0);
 	unsigned long flags;
 	unsigned int bit;

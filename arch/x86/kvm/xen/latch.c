@@ -120,14 +120,14 @@ int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
  * @resets: what xen_events.resets was before it was taken
  *
  * Context: interrupts off, and to stay so until it is delivered, or latched again.
- * Return: false if all ports have been closed since.
+ * Return: false if all ports have been closed since, or were being closed then.
  */
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets)
 {
 	/* First: then xen_events_reset() either is seen here, or waits. */
 	__kvm_gpc_reader(ev->kvm);
 
-	return READ_ONCE(ev->resets) == resets;
+	return !(resets & 1) && READ_ONCE(ev->resets) == resets;
 }
 
 /* Where the ABI that is in use has its events. */
@@ -168,7 +168,7 @@ void xen_events_adopt(struct kvm *kvm)
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
 	/* Pairs with xen_events_reset(): before they are taken. */
-	unsigned int resets = READ_ONCE(ev->resets);
+	unsigned int resets = smp_load_acquire(&ev->resets);
 	unsigned long ports = xchg(&ev->latched[word], 0);
 	unsigned long flags;
 	unsigned int bit;
@@ -459,7 +459,7 @@ static void xen_forget_parked(struct xen_vcpu *x)
 
 /**
  * xen_events_reset - forget what is latched, and the FIFO ABI
- * @kvm: the VM, whose event channels have all been closed
+ * @kvm: the VM, whose event channels have all been closed, or are 2-level ones again
  *
  * Context: may sleep; xen_vm.lock held.
  */
@@ -474,7 +474,8 @@ void xen_events_reset(struct kvm *kvm)
 
 	/*
 	 * Who has taken something from the latch finds this before it delivers it, or
-	 * is waited for; who is about to latch is waited for.
+	 * is waited for; who is about to latch is waited for. Odd: who takes something
+	 * from now on does not deliver it.
 	 */
 	WRITE_ONCE(ev->resets, ev->resets + 1);
 	kvm_gpc_quiesce(kvm);
@@ -484,6 +485,8 @@ void xen_events_reset(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		xen_forget_parked(xen_vcpu(vcpu));
 	xen_fifo_end(kvm);
+	/* Pairs with smp_load_acquire() in xen_flush_word() and xen_fifo_flush_word(). */
+	smp_store_release(&ev->resets, ev->resets + 1);
 }
 
 /**
