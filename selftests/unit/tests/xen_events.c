@@ -169,6 +169,24 @@ TEST(xen_latch_self, "xen: events: what a vCPU sends has arrived when it goes on
 	xen_end();
 }
 
+TEST(xen_latch_self_again, "xen: events: what a vCPU sends has arrived, though it was sent before and is kept")
+{
+	unit_mutants.work_lost = true;
+	xen_begin(2, true);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(1, 9), 1);
+	unit_running_vcpu = kvm_get_vcpu(w.kvm, 0);
+	/* As a vCPU that went to look before it was there. */
+	WRITE_ONCE(xen_vcpu(unit_running_vcpu)->todo, 0);
+	EXPECT_EQ(send(1, 9), 1);
+	EXPECT(kvm_xen_has_pending_events(unit_running_vcpu));
+	run_vcpu(0);
+	EXPECT(delivered((void *)9ul));
+	unit_running_vcpu = NULL;
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
 TEST(xen_latch_vcpu, "xen: events: for a vCPU that comes later")
 {
 	xen_begin(1, true);

@@ -49,6 +49,18 @@ static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
 	return true;
 }
 
+/*
+ * A vCPU that sends delivers what is latched before it goes on, so its guest finds what
+ * it has sent, as if nothing had been in the way; though another has sent it before.
+ */
+static void xen_latch_self(struct xen_events *ev)
+{
+	struct kvm_vcpu *self = kvm_get_running_vcpu();
+
+	if (self && self->kvm == ev->kvm)
+		set_bit(ilog2(XEN_TODO_LATCH), &xen_vcpu(self)->todo);
+}
+
 /**
  * xen_event_latched - see to it that a vCPU, or the worker, looks at what is latched
  * @ev: the VM's
@@ -58,16 +70,7 @@ static bool xen_latch_port(struct xen_events *ev, u32 vcpu_id, u32 port)
  */
 void xen_event_latched(struct xen_events *ev, struct kvm_vcpu *vcpu)
 {
-	struct kvm_vcpu *self = kvm_get_running_vcpu();
-
 	atomic_long_inc(&ev->stats.latched);
-
-	/*
-	 * A vCPU that sends delivers it before it goes on, so its guest finds what it
-	 * has sent, as if nothing had been in the way.
-	 */
-	if (self && self->kvm == ev->kvm)
-		set_bit(ilog2(XEN_TODO_LATCH), &xen_vcpu(self)->todo);
 
 	/* Who makes a vCPU lets it look here at its first entry. */
 	if (vcpu)
@@ -108,6 +111,8 @@ int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 	}
 	local_irq_restore(flags);
 
+	if (r > 0)
+		xen_latch_self(ev);
 	if (fresh)
 		xen_event_latched(ev, vcpu);
 
