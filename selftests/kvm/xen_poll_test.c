@@ -343,6 +343,24 @@ TEST_F(poll, block_ends_with_an_event_without_vcpu_info)
 	caller_end(&s);
 }
 
+/* It may return for no reason, but a guest that is idle does not keep a CPU busy. */
+TEST_F(poll, block_sleeps_though_vcpu_info_is_not_set)
+{
+	uint64_t begin, cpu;
+	int i;
+
+	prepare_block(self);
+	ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO,
+				  KVM_XEN_INVALID_GPA));
+	begin = xvm_now_ns();
+	cpu = xvm_thread_cpu_ns();
+	for (i = 0; i < 50; i++)
+		ASSERT_EQ(0, caller_call(&self->cpu[0], HYPERVISOR_SCHED_OP,
+					 SCHEDOP_BLOCK, 0, 0));
+	EXPECT_LE(50 * MS, xvm_now_ns() - begin);
+	EXPECT_GE((xvm_now_ns() - begin) / 2, xvm_thread_cpu_ns() - cpu);
+}
+
 TEST_F(poll, block_with_an_upcall_pending_returns_at_once)
 {
 	struct caller_thread s;

@@ -33,7 +33,7 @@
 /* Ports that are copied from the guest at a time. */
 #define XEN_POLL_CHUNK		16
 
-/* How long a poll sleeps while shared_info cannot be reached. */
+/* How long who waits sleeps while what it waits for cannot be seen. */
 #define XEN_POLL_BLIND_NS	(1 * NSEC_PER_MSEC)
 
 /* Wake who polls @port; everybody who polls, if that is XEN_POLL_ANY. */
@@ -366,8 +366,11 @@ long xen_sched_block(struct kvm_vcpu *vcpu)
 	    !kvm_gpc_refresh(&x->vcpu_info, sizeof(struct vcpu_info)))
 		pending = xen_block_look(vcpu);
 
-	/* Who cannot see does not sleep. */
-	if (!pending && xen_block_is_halt(vcpu))
+	/* What cannot be seen is looked at again soon: nobody might wake us. */
+	if (pending < 0)
+		xen_sleep_until(vcpu, xen_guest_time(vcpu, NULL) +
+				      XEN_POLL_BLIND_NS);
+	else if (!pending && xen_block_is_halt(vcpu))
 		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
 	else if (!pending)
 		xen_sleep(vcpu);
