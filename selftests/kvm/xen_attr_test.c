@@ -102,6 +102,15 @@ TEST_F(attr, shared_info_at_bad_places)
 	}
 }
 
+/* Its address has more than 64 bits, the lower ones of which are another's. */
+TEST_F(attr, shared_info_beyond_all_addresses)
+{
+	EXPECT_EQ(-EFAULT, xvm_shinfo_gfn(&self->vm, (1ULL << 52) + INFO_PAGE));
+	EXPECT_EQ(-EFAULT, xvm_shinfo_gfn(&self->vm, (1ULL << 63) + SHINFO_PAGE));
+	EXPECT_EQ(SHINFO_PAGE, xvm_get_shinfo_gfn(&self->vm));
+	EXPECT_TRUE(still_works(self));
+}
+
 /* The layout is the guest's, and no page of it is asked for first. */
 TEST_F(attr, layout_is_set_while_shared_info_is_away)
 {

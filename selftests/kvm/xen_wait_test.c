@@ -115,4 +115,28 @@ TEST_F(wait, ports_change_while_a_vcpu_is_in_a_fault)
 					OTHER_PORT, 0));
 }
 
+static void set_layout(void *arg)
+{
+	const struct kvm_xen_hvm_attr wide = {
+		.type = KVM_XEN_ATTR_TYPE_LONG_MODE,
+		.u.long_mode = 1,
+	};
+	FIXTURE_DATA(wait) *self = arg;
+
+	if (xvm_vm_attr(&self->vm, &wide))
+		xvm_die("layout");
+}
+
+/* Which writes the wall clock to shared_info, and that is not there. */
+TEST_F(wait, ports_change_while_the_layout_is_set)
+{
+	xvm_map(&self->mem, SHINFO_PAGE, self->mem.map + SHINFO_PAGE * XVM_PAGE);
+	probe_task_create(&self->task, set_layout, self);
+	ASSERT_TRUE(probe_task_hold(&self->task, self->window,
+				    PROBE_HVA_TO_PFN, HOLD_MS));
+	EXPECT_EQ(0, xvm_ipi_port(&self->vm, KVM_XEN_EVTCHN_UPDATE, PORT, 1));
+	EXPECT_EQ(PROBE_HELD, probe_state(self->window));
+	probe_task_end(&self->task, self->window);
+}
+
 TEST_HARNESS_MAIN

@@ -104,15 +104,17 @@ static bool xen_area_map(struct kvm_vcpu *vcpu, struct xen_area *a,
  */
 static bool xen_area_write(struct kvm_vcpu *vcpu)
 {
-	bool wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
-	unsigned int entry, len = xen_area_len(wide);
 	u8 image[XEN_AREA_LEN];
 	struct xen_area area;
+	unsigned int entry, len;
 	unsigned long flags;
 	u8 *mark = NULL;
-	bool done;
+	bool done, wide;
 
 	local_irq_save(flags);
+	/* Here, so that who changes it can wait for us: kvm_gpc_quiesce(). */
+	wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
+	len = xen_area_len(wide);
 	/* From here on nobody writes a later one. */
 	entry = xen_area_image(xen_vcpu(vcpu), wide, image);
 	done = xen_area_map(vcpu, &area, len);

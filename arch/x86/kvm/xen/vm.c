@@ -135,14 +135,19 @@ static int xen_set_shared_info(struct kvm *kvm, gpa_t gpa, unsigned long hva)
 static void xen_set_long_mode(struct kvm *kvm, bool wide)
 {
 	struct xen_vm *xv = xen_vm(kvm);
-	int idx;
 
 	if (xv->long_mode != wide) {
 		WRITE_ONCE(xv->long_mode, wide);
 		kvm_gpc_quiesce(kvm);
 	}
+}
 
-	if (READ_ONCE(xv->shinfo.active)) {
+/* And where the wall clock is. Without xen_vm.lock: it may take as long as the page does. */
+static void xen_long_mode_was_set(struct kvm *kvm)
+{
+	int idx;
+
+	if (READ_ONCE(xen_vm(kvm)->shinfo.active)) {
 		idx = srcu_read_lock(&kvm->srcu);
 		xen_wall_clock_set(kvm);
 		srcu_read_unlock(&kvm->srcu, idx);
@@ -272,6 +277,8 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_ATTR_TYPE_SHARED_INFO:
 		if (data->u.shared_info.gfn == KVM_XEN_INVALID_GFN)
 			r = xen_set_shared_info(kvm, INVALID_GPA, 0);
+		else if (data->u.shared_info.gfn > INVALID_GPA >> PAGE_SHIFT)
+			r = -EFAULT;
 		else
 			r = xen_set_shared_info(kvm,
 					gfn_to_gpa(data->u.shared_info.gfn), 0);
@@ -310,6 +317,9 @@ int kvm_xen_hvm_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		break;
 	}
 	mutex_unlock(&xv->lock);
+
+	if (data->type == KVM_XEN_ATTR_TYPE_LONG_MODE)
+		xen_long_mode_was_set(kvm);
 
 	return r;
 }
@@ -467,9 +477,11 @@ int kvm_xen_write_hypercall_page(struct kvm_vcpu *vcpu, u64 data)
 	if (flip)
 		xen_set_long_mode(vcpu->kvm, wide);
 	mutex_unlock(&xv->lock);
-	/* It interrupts other CPUs: a guest that changes its mind again and again waits. */
-	if (flip)
+	if (flip) {
+		xen_long_mode_was_set(vcpu->kvm);
+		/* It interrupts other CPUs: a guest that changes its mind again waits. */
 		schedule_timeout_killable(1);
+	}
 
 	if (!kvm_xen_hypercall_enabled(vcpu->kvm))
 		return xen_copy_page(vcpu, page, nr);
