@@ -42,6 +42,19 @@ static u64 tdp_dirty_bit(struct kvm_mmu_page *root, bool wrprot)
 	return shadow_dirty_mask;
 }
 
+/* Take permissions away from those pages of a leaf table that are in a range. */
+static bool tdp_clear_table(struct tdp_pass *p, struct kvm_mmu_page *sp,
+			    gfn_t start, gfn_t end, u64 bits)
+{
+	DECLARE_BITMAP(pages, SPTE_ENT_PER_PAGE) = {};
+
+	start = max(start, sp->gfn);
+	end = min(end, sp->gfn + SPTE_ENT_PER_PAGE);
+	bitmap_set(pages, start - sp->gfn, end - start);
+
+	return tdp_leafs_clear(p, sp, pages, bits);
+}
+
 /*
  * Take permissions away from the leafs of a range; @bits 0: the bit of each tree that
  * says that a page was written to. Return: whether there were any.
@@ -61,13 +74,20 @@ static bool tdp_clear_leafs(struct kvm *kvm, int as_id, gfn_t start, gfn_t end,
 		tdp_pass_begin(&p, kvm, shared);
 		p.may_yield = shared;
 
-		tdp_for_each_spte(&w, &p, root, start, end, min_level) {
+		/* A leaf table is seen to at once. */
+		tdp_for_each_spte(&w, &p, root, start, end,
+				  max(min_level, PG_LEVEL_2M)) {
 			if (tdp_walk_break(&w))
 				continue;
 
 			while (tdp_walk_at_leaf(&w) && (w.spte & gone))
 				if (tdp_walk_try_set(&w, w.spte & ~gone))
 					changed = true;
+
+			if (min_level == PG_LEVEL_4K && w.level == PG_LEVEL_2M &&
+			    tdp_walk_at_table(&w))
+				changed |= tdp_clear_table(&p, spte_to_child_sp(w.spte),
+							   start, end, gone);
 		}
 
 		tdp_pass_end(&p);
@@ -149,22 +169,6 @@ void kvm_tdp_mmu_clear_dirty_pt_masked(struct kvm *kvm,
 	}
 }
 
-/* Take permissions away from some pages of a leaf table. */
-static void tdp_log_table(struct tdp_pass *p, struct kvm_mmu_page *sp,
-			  const unsigned long *pages, u64 bit)
-{
-	unsigned int i;
-	u64 spte;
-
-	tdp_pass_open(p);
-	for_each_set_bit(i, pages, SPTE_ENT_PER_PAGE) {
-		spte = READ_ONCE(sp->spt[i]);
-		while (is_shadow_present_pte(spte) && (spte & bit))
-			if (tdp_leaf_try_clear(sp, i, &spte, bit))
-				break;
-	}
-}
-
 /* Huge pages may still be written to where all was said to be dirty at first. */
 static void tdp_log_no_huge(struct kvm *kvm, struct tdp_log *log)
 {
@@ -210,8 +214,8 @@ static void tdp_log_watch(struct kvm *kvm, struct tdp_log *log)
 
 		tdp_for_each_spte(&w, &p, root, log->gfn, end, PG_LEVEL_2M)
 			if (w.level == PG_LEVEL_2M && tdp_walk_at_table(&w))
-				tdp_log_table(&p, spte_to_child_sp(w.spte),
-					      log->pages, bit);
+				tdp_leafs_clear(&p, spte_to_child_sp(w.spte),
+						log->pages, bit);
 
 		tdp_pass_end(&p);
 	}

@@ -44,13 +44,26 @@ static void tdp_leaf_changed(u64 old, u64 new, bool is_leaf)
 
 static void tdp_table_gone(struct tdp_pass *p, struct kvm_mmu_page *sp);
 
+/* Where nothing was present before, nothing else follows. */
+static void tdp_spte_came(struct tdp_pass *p, struct kvm_mmu_page *sp, gfn_t gfn,
+			  u64 old, u64 new)
+{
+	int level = sp->role.level;
+
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), gfn, level, old,
+				       new);
+
+	if (is_shadow_present_pte(new) && is_last_spte(new, level))
+		p->pages[level - 1]++;
+}
+
+/* @old was present. */
 static void tdp_spte_changed(struct tdp_pass *p, struct kvm_mmu_page *sp,
 			     gfn_t gfn, u64 old, u64 new)
 {
 	int level = sp->role.level;
-	bool was_present = is_shadow_present_pte(old);
 	bool is_present = is_shadow_present_pte(new);
-	bool was_leaf = was_present && is_last_spte(old, level);
+	bool was_leaf = is_last_spte(old, level);
 	bool is_leaf = is_present && is_last_spte(new, level);
 
 	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), gfn, level, old,
@@ -66,10 +79,9 @@ static void tdp_spte_changed(struct tdp_pass *p, struct kvm_mmu_page *sp,
 		/* The entries of a split page say themselves what was done. */
 		if (is_leaf || !is_present)
 			tdp_leaf_changed(old, new, is_leaf);
-	} else if (was_present) {
+	} else if (!KVM_BUG_ON(is_present && !is_leaf, p->kvm)) {
 		/* A table never gives way to another one. */
-		if (!KVM_BUG_ON(is_present && !is_leaf, p->kvm))
-			tdp_table_gone(p, spte_to_child_sp(old));
+		tdp_table_gone(p, spte_to_child_sp(old));
 	}
 }
 
@@ -129,37 +141,68 @@ bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
 
 	sp = sptep_to_sp(sptep);
 	gfn = sp->gfn + spte_index(sptep) * KVM_PAGES_PER_HPAGE(sp->role.level);
-	tdp_spte_changed(p, sp, gfn, *old, new);
+	if (is_shadow_present_pte(*old))
+		tdp_spte_changed(p, sp, gfn, *old, new);
+	else
+		tdp_spte_came(p, sp, gfn, *old, new);
+
+	return true;
+}
+
+/* The bit that says of a page that the guest has written to it. */
+static u64 tdp_leaf_dirty_bit(u64 spte)
+{
+	return spte_shadow_dirty_mask(spte) ?: PT_WRITABLE_MASK;
+}
+
+static bool tdp_leaf_clear(struct kvm_mmu_page *sp, unsigned int i, u64 bits)
+{
+	u64 *sptep = &sp->spt[i];
+	u64 spte = READ_ONCE(*sptep);
+
+	do {
+		if (!is_shadow_present_pte(spte) || !(spte & bits))
+			return false;
+		/* Pairs with the xchg in tdp_table_gone(). */
+	} while (!try_cmpxchg64(sptep, &spte, spte & ~bits));
+
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), sp->gfn + i,
+				       PG_LEVEL_4K, spte, spte & ~bits);
+
+	if (spte & bits & tdp_leaf_dirty_bit(spte))
+		kvm_set_pfn_dirty(spte_to_pfn(spte));
 
 	return true;
 }
 
 /**
- * tdp_leaf_try_clear - take bits away from a page's entry
- * @sp: a table of level 4K, of an open pass
- * @i: which entry
- * @old: as for tdp_spte_try_set(); present
- * @bits: permissions, or the Dirty bit
+ * tdp_leafs_clear - take bits away from pages' entries
+ * @p: the pass
+ * @sp: a table of level 4K
+ * @pages: which of its entries
+ * @bits: permissions, or the Dirty bit; entries that have none of them stay
  *
- * The same as tdp_spte_try_set() for the one case that there are so many of: where the
+ * The same as tdp_spte_try_set() for the one change that there is so much of: where an
  * entry leads, and what is counted, stays as it was.
  *
  * Context: mmu_lock held, shared or not; RCU read section.
- * Return: whether the entry was changed.
+ * Return: whether any entry was changed.
  */
-bool tdp_leaf_try_clear(struct kvm_mmu_page *sp, unsigned int i, u64 *old, u64 bits)
+bool tdp_leafs_clear(struct tdp_pass *p, struct kvm_mmu_page *sp,
+		     const unsigned long *pages, u64 bits)
 {
-	u64 new = *old & ~bits;
+	bool changed = false;
+	unsigned long word;
+	unsigned int i;
 
-	/* Pairs with the xchg in tdp_table_gone(). */
-	if (!try_cmpxchg64(&sp->spt[i], old, new))
-		return false;
+	tdp_pass_open(p);
 
-	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), sp->gfn + i,
-				       PG_LEVEL_4K, *old, new);
-	tdp_leaf_changed(*old, new, true);
+	/* Bit by bit in a register: for_each_set_bit() calls a function for each. */
+	for (i = 0; i < SPTE_ENT_PER_PAGE; i += BITS_PER_LONG)
+		for (word = pages[i / BITS_PER_LONG]; word; word &= word - 1)
+			changed |= tdp_leaf_clear(sp, i + __ffs(word), bits);
 
-	return true;
+	return changed;
 }
 
 /**
@@ -201,11 +244,15 @@ bool tdp_spte_try_link(struct tdp_pass *p, u64 *sptep, u64 *old,
 bool tdp_spte_try_split(struct tdp_pass *p, u64 *sptep, u64 *old,
 			struct kvm_mmu_page *sp)
 {
+	const u64 span = KVM_PAGES_PER_HPAGE(sp->role.level) << PAGE_SHIFT;
+	u64 spte;
 	int i;
 
 	/* Made from *old, which the cmpxchg compares: no bit gets lost. */
-	for (i = 0; i < SPTE_ENT_PER_PAGE; i++)
-		sp->spt[i] = make_huge_page_split_spte(p->kvm, *old, sp->role, i);
+	spte = make_huge_page_split_spte(p->kvm, *old, sp->role, 0);
+	/* The others differ by their address. */
+	for (i = 0; i < SPTE_ENT_PER_PAGE; i++, spte += span)
+		sp->spt[i] = spte;
 
 	p->pages[sp->role.level - 1] += SPTE_ENT_PER_PAGE;
 	if (tdp_spte_try_link(p, sptep, old, sp))

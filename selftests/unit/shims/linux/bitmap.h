@@ -52,6 +52,12 @@ static inline bool bitmap_empty(const unsigned long *p, unsigned int bits)
 {
 	return find_first_bit(p, bits) >= bits;
 }
+static inline void bitmap_set(unsigned long *p, unsigned int start,
+			      unsigned int n)
+{
+	while (n--)
+		set_bit(start++, p);
+}
 static inline void bitmap_clear(unsigned long *p, unsigned int start,
 				unsigned int n)
 {
