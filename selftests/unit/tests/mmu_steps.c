@@ -96,6 +96,23 @@ TEST(mmu_step_around_rarely, "mmu: who finds no neighbours looks for them ever m
 	end();
 }
 
+TEST(mmu_step_around_next, "mmu: a table looks once, and then as rarely as the one before")
+{
+	unsigned long looks;
+
+	begin(UNIT_NPT, HOST_NEVER);
+	EXPECT_EQ(faults(GFN, 200, true), 200);
+	looks = host_looks;
+	EXPECT_EQ(faults(GFN + 512, 60, true), 60);
+	looks = host_looks - looks;
+	unit_log("looks %lu\n", looks);
+	EXPECT(looks >= 1 && looks <= 2);
+	/* That look may find them. */
+	populate(HOST_GFN, HOST_REGION);
+	EXPECT_EQ(faults(HOST_GFN, HOST_REGION, true), 32);
+	end();
+}
+
 TEST(mmu_step_not_around, "mmu: what the host has not is not mapped with its neighbour")
 {
 	begin(UNIT_NPT, HOST_NEVER);

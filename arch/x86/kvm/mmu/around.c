@@ -16,6 +16,7 @@
 #include "invalidate.h"
 #include "roots.h"
 #include "sptes.h"
+#include "state.h"
 #include "tdp_mmu.h"
 
 /* How many pages are looked up in the host at once; a power of two. */
@@ -67,54 +68,46 @@ static int tdp_map_run(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 
 /*
  * Whether it is worth a look at the host's page tables for the neighbours of a page in
- * table @sp. To look costs a fault a quarter of its time; where the guest is the first
- * to touch its memory it finds nothing, and then comes ever more rarely: after one fault
- * in vain, two, four, and so on, and every 64. Faults that race may count as one.
+ * table @sp. Where the guest is the first to touch its memory a look finds nothing, and
+ * then comes ever more rarely: after one fault in vain, two, four, and so on, and every
+ * 64. The first fault of a table looks; if in vain, the table goes on as others do by
+ * then. Faults that race may count as one.
  *
  * The count is kept where the shadow MMU, which has tables of its own, counts writes.
  */
-static bool tdp_around_is_due(struct kvm_mmu_page *sp)
+static bool tdp_around_is_due(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	int vain = atomic_read(&sp->write_flooding_count);
 
-	atomic_set(&sp->write_flooding_count, vain + 1);
+	atomic_set(&sp->write_flooding_count,
+		   vain ? vain + 1 : READ_ONCE(tdp_vm(kvm)->around_vain) + 1);
 
 	/* 0, or a power of two. */
 	return !(vain & (vain - 1)) || vain % TDP_AROUND_VAIN == 0;
 }
 
-static void tdp_around_found(struct kvm_mmu_page *sp)
+/* How a look ended. */
+static void tdp_around_told(struct kvm *kvm, struct kvm_mmu_page *sp, bool found)
 {
-	atomic_set(&sp->write_flooding_count, 0);
+	int vain = min(atomic_read(&sp->write_flooding_count), TDP_AROUND_VAIN);
+
+	if (found) {
+		vain = 0;
+		atomic_set(&sp->write_flooding_count, 0);
+	}
+	if (READ_ONCE(tdp_vm(kvm)->around_vain) != vain)
+		WRITE_ONCE(tdp_vm(kvm)->around_vain, vain);
 }
 
-/**
- * tdp_map_around - map the neighbours of a page that was mapped
- * @p: the pass
- * @vcpu: the vCPU
- * @fault: the fault that has mapped the page
- * @sptep: the page's entry, in a table of level 4K
- *
- * The guest is likely to come to them next, and each would be an exit. What it does
- * not use is told from what it does by the Accessed bits.
- *
- * Context: mmu_lock held for read, RCU read section.
- */
-void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
-		    struct kvm_page_fault *fault, u64 *sptep)
+/* Map the neighbours of a page as far as the host has them. */
+static noinline void tdp_look_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
+				     struct kvm_page_fault *fault,
+				     struct kvm_mmu_page *sp, u64 *sptep)
 {
 	struct kvm_memory_slot *slot = fault->slot;
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	gfn_t start, end, gfn, run;
+	bool missing = false;
 	int found = 0;
-
-	if (fault->prefetch || fault->huge_page_disallowed || !fault->map_writable ||
-	    !tdp_slot_has_plain_memory(p->kvm, slot))
-		return;
-
-	if (!kvm_ad_enabled() || kvm_mmu_page_ad_need_write_protect(sp) ||
-	    !tdp_around_is_due(sp))
-		return;
 
 	/* The window is within the table, as both are aligned. */
 	start = round_down(fault->gfn, TDP_AROUND);
@@ -126,8 +119,10 @@ void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 
 	sptep -= fault->gfn - start;
 	for (gfn = run = start; gfn < end; gfn++) {
-		if (READ_ONCE(sptep[gfn - start]) == SHADOW_NONPRESENT_VALUE)
+		if (READ_ONCE(sptep[gfn - start]) == SHADOW_NONPRESENT_VALUE) {
+			missing = true;
 			continue;
+		}
 		if (run < gfn)
 			found += tdp_map_run(p, vcpu, slot, &sptep[run - start],
 					     run, gfn - run);
@@ -136,8 +131,36 @@ void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 	if (run < end)
 		found += tdp_map_run(p, vcpu, slot, &sptep[run - start], run,
 				     end - run);
-	if (found)
-		tdp_around_found(sp);
+	if (missing)
+		tdp_around_told(p->kvm, sp, found);
+}
+
+/**
+ * tdp_map_around - map the neighbours of a page that was mapped
+ * @p: the pass
+ * @vcpu: the vCPU
+ * @fault: the fault that has mapped the page
+ * @sp: the table that the page is in, of level 4K
+ * @sptep: the page's entry there
+ *
+ * The guest is likely to come to them next, and each would be an exit. What it does
+ * not use is told from what it does by the Accessed bits.
+ *
+ * Context: mmu_lock held for read, RCU read section.
+ */
+void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
+		    struct kvm_page_fault *fault, struct kvm_mmu_page *sp,
+		    u64 *sptep)
+{
+	if (fault->prefetch || fault->huge_page_disallowed || !fault->map_writable ||
+	    !tdp_slot_has_plain_memory(p->kvm, fault->slot))
+		return;
+
+	if (!kvm_ad_enabled() || kvm_mmu_page_ad_need_write_protect(sp) ||
+	    !tdp_around_is_due(p->kvm, sp))
+		return;
+
+	tdp_look_around(p, vcpu, fault, sp, sptep);
 }
 
 /* Map [@gfn, @end), of one leaf table. Return: where it had to stop, or others wait. */

@@ -8,7 +8,8 @@
 #include "pass.h"
 
 void tdp_map_around(struct tdp_pass *p, struct kvm_vcpu *vcpu,
-		    struct kvm_page_fault *fault, u64 *sptep);
+		    struct kvm_page_fault *fault, struct kvm_mmu_page *sp,
+		    u64 *sptep);
 
 /* The base's, which mmu.c is compiled to define under this name. */
 long kvm_arch_vcpu_pre_fault_memory_base(struct kvm_vcpu *vcpu,

@@ -40,11 +40,11 @@ static bool tdp_fault_may_write(struct kvm_page_fault *fault)
 		 kvm_slot_dirty_track_enabled(fault->slot));
 }
 
-/* Install the leaf at @sptep, in a table of level @fault->goal_level. */
+/* Install the leaf at @sptep, in table @sp of level @fault->goal_level. */
 static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
-			     struct kvm_page_fault *fault, u64 *sptep, u64 old)
+			     struct kvm_page_fault *fault, struct kvm_mmu_page *sp,
+			     u64 *sptep, u64 old)
 {
-	struct kvm_mmu_page *sp = sptep_to_sp(sptep);
 	int level = sp->role.level;
 	bool was_present = is_shadow_present_pte(old);
 	bool was_table = was_present && !is_last_spte(old, level);
@@ -165,9 +165,9 @@ again:
 			disallowed_hugepage_adjust(fault, spte, level);
 
 		if (level == fault->goal_level) {
-			ret = tdp_fault_install(&p, vcpu, fault, sptep, spte);
+			ret = tdp_fault_install(&p, vcpu, fault, sp, sptep, spte);
 			if (ret == RET_PF_FIXED && level == PG_LEVEL_4K)
-				tdp_map_around(&p, vcpu, fault, sptep);
+				tdp_map_around(&p, vcpu, fault, sp, sptep);
 			break;
 		}
 

@@ -152,6 +152,8 @@ struct tdp_attrs {
  * @log: see &struct tdp_log
  * @nx: see &struct tdp_nx
  * @attrs: see &struct tdp_attrs
+ * @around_vain: faults in vain, at most %TDP_AROUND_VAIN, of the leaf table that has
+ *	looked for neighbours last. A hint, which nothing protects
  *
  * Made and freed with the VM.
  */
@@ -165,6 +167,7 @@ struct tdp_vm {
 	struct tdp_log log;
 	struct tdp_nx nx;
 	struct tdp_attrs attrs;
+	int around_vain;
 };
 
 static inline struct tdp_vm *tdp_vm(struct kvm *kvm)
