@@ -66,7 +66,9 @@ static void gpc_inflight_del(struct gpc_manager *m, unsigned long start,
 			break;
 	if (likely(i < f->nr)) {
 		wake = f->range[i].waited;
-		f->range[i] = f->range[--f->nr];
+		/* The last one gets its place. */
+		if (i != --f->nr)
+			f->range[i] = f->range[f->nr];
 	} else if (!WARN_ON_ONCE(!f->nr_unlisted)) {
 		wake = !--f->nr_unlisted && f->unlisted.waited;
 	}

@@ -270,32 +270,13 @@ bool tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end)
 	return overlaps;
 }
 
-/**
- * kvm_tdp_mmu_retry_gfn - ask whether a fault has become stale
- * @kvm: the VM
- * @seq: kvm->mmu_invalidate_seq, as it was before the page was resolved
- * @gfn: the faulting gfn
- *
- * Stands in mmu.c for the base's mmu_invalidate_retry_gfn(), which knows one range
- * for all, and no range of what has ended.
- *
- * Context: with mmu_lock held, any way, the answer holds until it is dropped. Without
- *	it is a guess, good enough to save work.
- * Return: whether an invalidation of @gfn is in flight or has ended since.
- */
-bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
+/* As kvm_tdp_mmu_retry_gfn(), where something is in flight or has ended. */
+static noinline bool tdp_inflight_retry(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 {
 	struct tdp_inflight *f = &tdp_vm(kvm)->inflight;
 	unsigned long now;
 	struct tdp_ended *e;
 	bool retry = true;
-
-	if (likely(!READ_ONCE(kvm->mmu_invalidate_in_progress))) {
-		/* Pairs with smp_wmb() in tdp_inflight_end(). */
-		smp_rmb();
-		if (likely(READ_ONCE(kvm->mmu_invalidate_seq) == seq))
-			return false;
-	}
 
 	raw_spin_lock(&f->lock);
 
@@ -320,6 +301,31 @@ out:
 	raw_spin_unlock(&f->lock);
 
 	return retry;
+}
+
+/**
+ * kvm_tdp_mmu_retry_gfn - ask whether a fault has become stale
+ * @kvm: the VM
+ * @seq: kvm->mmu_invalidate_seq, as it was before the page was resolved
+ * @gfn: the faulting gfn
+ *
+ * Stands in mmu.c for the base's mmu_invalidate_retry_gfn(), which knows one range
+ * for all, and no range of what has ended.
+ *
+ * Context: with mmu_lock held, any way, the answer holds until it is dropped. Without
+ *	it is a guess, good enough to save work.
+ * Return: whether an invalidation of @gfn is in flight or has ended since.
+ */
+bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
+{
+	if (likely(!READ_ONCE(kvm->mmu_invalidate_in_progress))) {
+		/* Pairs with smp_wmb() in tdp_inflight_end(). */
+		smp_rmb();
+		if (likely(READ_ONCE(kvm->mmu_invalidate_seq) == seq))
+			return false;
+	}
+
+	return tdp_inflight_retry(kvm, seq, gfn);
 }
 
 /**
@@ -529,12 +535,12 @@ static int tdp_invalidate_range_start(struct mmu_notifier *mn,
 	return 0;
 }
 
-static void tdp_invalidate_range_end(struct mmu_notifier *mn,
+/* Let faults go on. False if it is left to the base, which alone knows of the range. */
+static noinline bool tdp_range_ended(struct kvm *kvm,
 				     const struct mmu_notifier_range *range)
 {
-	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
 	const struct tdp_event event = tdp_event(range);
-	bool found, wake;
+	bool found;
 	int idx;
 
 	/* The memslots are those of the start. */
@@ -543,7 +549,21 @@ static void tdp_invalidate_range_end(struct mmu_notifier *mn,
 	srcu_read_unlock(&kvm->srcu, idx);
 
 	/* If it was not listed, it is known by the hull, and so to the base. */
-	if (found && !tdp_inflight_end(kvm, &event)) {
+	return !found || tdp_inflight_end(kvm, &event);
+}
+
+static void tdp_invalidate_range_end(struct mmu_notifier *mn,
+				     const struct mmu_notifier_range *range)
+{
+	struct kvm *kvm = container_of(mn, struct kvm, mmu_notifier);
+	bool wake;
+
+	/*
+	 * What this task counted at the start is counted still. So if nothing is in
+	 * progress, there was no memslot.
+	 */
+	if (unlikely(READ_ONCE(kvm->mmu_invalidate_in_progress)) &&
+	    !tdp_range_ended(kvm, range)) {
 		tdp_vm(kvm)->base->invalidate_range_end(mn, range);
 		return;
 	}

@@ -98,7 +98,8 @@ void tdp_pass_settle(struct tdp_pass *p)
 		p->flush = false;
 	}
 
-	tdp_tables_retire(&p->dead);
+	if (p->dead.nr)
+		tdp_tables_retire(&p->dead);
 
 	if (p->open) {
 		p->open = false;
