@@ -43,6 +43,7 @@ int kvm_xen_setup_evtchn(struct kvm *kvm,
 			 const struct kvm_irq_routing_entry *asked);
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt);
+int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* latch.c */
 void kvm_xen_memslots_updated(struct kvm *kvm, u64 gen);
@@ -56,7 +57,6 @@ void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu);
 
 /* timer.c */
 bool xen_timer_moved(struct kvm_vcpu *vcpu);
-int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu);
 
 /* runstate.c */

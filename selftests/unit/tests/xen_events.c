@@ -554,6 +554,36 @@ TEST(xen_parked_vector, "xen: events: a vCPU with a vector of its own is interru
 	xen_end();
 }
 
+static long send_ioctl(void *arg)
+{
+	struct file file = { .private_data = w.kvm };
+
+	return kvm_xen_vm_ioctl(&file, KVM_XEN_HVM_EVTCHN_SEND, (unsigned long)arg);
+}
+
+TEST(xen_send_ioctl, "xen: KVM_XEN_HVM_EVTCHN_SEND: read once, sent, or refused")
+{
+	struct kvm_irq_routing_xen_evtchn evt = {
+		.port = 40, .priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL,
+	};
+
+	xen_begin(1, true);
+	EXPECT_EQ(send_ioctl(&evt), 0);
+	EXPECT(guest_told(0, 40));
+	EXPECT_EQ(send_ioctl((void *)64), -EFAULT);
+	EXPECT_EQ(send_ioctl((void *)(UNIT_TASK_SIZE_MAX - 4)), -EFAULT);
+	evt.vcpu = 1;
+	EXPECT_EQ(send_ioctl(&evt), -EINVAL);
+	evt.vcpu = ~0U;
+	EXPECT_EQ(send_ioctl(&evt), -EINVAL);
+	evt.vcpu = 0;
+	evt.port = 0;
+	EXPECT_EQ(send_ioctl(&evt), -EINVAL);
+	evt.port = XEN_PORTS;
+	EXPECT_EQ(send_ioctl(&evt), -EINVAL);
+	xen_end();
+}
+
 TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, perhaps, then no")
 {
 	struct kvm_vcpu *vcpu;

@@ -22,6 +22,7 @@
  */
 #include <linux/kvm_host.h>
 #include <linux/nospec.h>
+#include <linux/uaccess.h>
 
 #include "../x86.h"
 #include "../xen.h"
@@ -30,6 +31,7 @@
 #include "kept.h"
 #include "poll.h"
 #include "reach.h"
+#include "timer.h"
 #include "two_level.h"
 #include "upcall.h"
 
@@ -202,6 +204,23 @@ out:
 	return r;
 }
 
+/* Where ids are not indices, or there is no such vCPU. */
+static noinline struct kvm_vcpu *xen_vcpu_search(struct kvm *kvm, u32 id)
+{
+	return kvm_get_vcpu_by_id(kvm, id);
+}
+
+/* The same as kvm_get_vcpu_by_id(), whose loop makes a frame of its caller's. */
+static struct kvm_vcpu *xen_vcpu_by_id(struct kvm *kvm, u32 id)
+{
+	struct kvm_vcpu *vcpu = id < KVM_MAX_VCPUS ? kvm_get_vcpu(kvm, id) : NULL;
+
+	if (likely(vcpu && vcpu->vcpu_id == id))
+		return vcpu;
+
+	return xen_vcpu_search(kvm, id);
+}
+
 /* Whose event it is: of a port that the VMM keeps, what is known of that. */
 static void xen_event_target(struct xen_events *ev, u32 port,
 			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
@@ -209,8 +228,8 @@ static void xen_event_target(struct xen_events *ev, u32 port,
 	u64 kept = ev && port < EVTCHN_FIFO_NR_CHANNELS ? xen_kept(ev, port) : 0;
 
 	if (unlikely(kept)) {
-		*vcpu = xen_kept_vcpu(ev->kvm, kept);
 		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
+		*vcpu = xen_vcpu_search(ev->kvm, *vcpu_id);
 	}
 }
 
@@ -384,7 +403,7 @@ int kvm_xen_set_evtchn_fast(struct kvm_xen_evtchn *xe, struct kvm *kvm)
 	if (idx >= 0)
 		vcpu = kvm_get_vcpu(kvm, idx);
 	if (!vcpu || vcpu->vcpu_id != xe->vcpu_id) {
-		vcpu = kvm_get_vcpu_by_id(kvm, xe->vcpu_id);
+		vcpu = xen_vcpu_search(kvm, xe->vcpu_id);
 		if (vcpu)
 			WRITE_ONCE(xe->vcpu_idx, vcpu->vcpu_idx);
 	}
@@ -463,8 +482,48 @@ static noinline void xen_evtchn_tell(struct kvm_vcpu *vcpu)
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
+/*
+ * An event of the VMM's.
+ *
+ * Return: 0; -EINVAL for a port, a vCPU or a priority that does not exist; -ENOMEM;
+ * what kvm_gpc_refresh() says of shared_info.
+ */
+static int xen_evtchn_send(struct kvm *kvm, u32 port, u32 vcpu_id, u32 priority)
+{
+	struct xen_events *ev = xen_events(kvm);
+	struct kvm_vcpu *vcpu;
+	int r;
+
+	if (!port || port >= xen_max_port(kvm) ||
+	    !xen_priority_valid(kvm, priority))
+		return -EINVAL;
+
+	vcpu = xen_vcpu_by_id(kvm, vcpu_id);
+	if (!vcpu)
+		return -EINVAL;
+
+	if (unlikely(!ev)) {
+		r = xen_events_make(kvm);
+		if (r)
+			return r;
+		ev = xen_events(kvm);
+	}
+
+	xen_event_target(ev, port, &vcpu, &vcpu_id);
+	/* At once, which is what nearly always happens; else by and by. */
+	r = xen_event_raise(kvm, vcpu, port, priority);
+	if (unlikely(r == -EWOULDBLOCK))
+		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, port, priority);
+	/* A port that the VMM keeps may be for one that is not there yet. */
+	if (vcpu && unlikely(xen_has_parked(xen_vcpu(vcpu))))
+		xen_evtchn_tell(vcpu);
+
+	/* Coalesced, masked. */
+	return r >= 0 || r == -ENOTCONN ? 0 : r;
+}
+
 /**
- * kvm_xen_hvm_evtchn_send - KVM_XEN_HVM_EVTCHN_SEND
+ * kvm_xen_hvm_evtchn_send - KVM_XEN_HVM_EVTCHN_SEND, as the base would call it
  * @kvm: the VM
  * @evt: port, vCPU and priority
  *
@@ -479,35 +538,53 @@ static noinline void xen_evtchn_tell(struct kvm_vcpu *vcpu)
 int kvm_xen_hvm_evtchn_send(struct kvm *kvm,
 			    struct kvm_irq_routing_xen_evtchn *evt)
 {
-	struct xen_events *ev = xen_events(kvm);
-	u32 vcpu_id = evt->vcpu;
-	struct kvm_vcpu *vcpu;
+	return xen_evtchn_send(kvm, evt->port, evt->vcpu, evt->priority);
+}
+
+/* KVM_XEN_HVM_EVTCHN_SEND. */
+static int xen_ioctl_send(struct kvm *kvm,
+			  const struct kvm_irq_routing_xen_evtchn __user *evt)
+{
+	u32 port, vcpu_id, priority;
+
+	if (!user_read_access_begin(evt, sizeof(*evt)))
+		return -EFAULT;
+	unsafe_get_user(port, &evt->port, fault);
+	unsafe_get_user(vcpu_id, &evt->vcpu, fault);
+	unsafe_get_user(priority, &evt->priority, fault);
+	user_read_access_end();
+
+	return xen_evtchn_send(kvm, port, vcpu_id, priority);
+fault:
+	user_read_access_end();
+
+	return -EFAULT;
+}
+
+/**
+ * kvm_xen_vm_ioctl - an ioctl of the VM that is the architecture's
+ * @file: the VM's
+ * @cmd: which one
+ * @arg: its argument
+ *
+ * Stands in for kvm_arch_vm_ioctl() in kvm_main.c. Events do not go through there, as
+ * its frame is for many ioctls: an event's way is no longer than that. And timers are
+ * told when the clock has been set.
+ *
+ * Context: may sleep.
+ * Return: what kvm_arch_vm_ioctl() says.
+ */
+int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct kvm *kvm = file->private_data;
 	int r;
 
-	if (!evt->port || evt->port >= xen_max_port(kvm) ||
-	    !xen_priority_valid(kvm, evt->priority))
-		return -EINVAL;
+	if (cmd == KVM_XEN_HVM_EVTCHN_SEND)
+		return xen_ioctl_send(kvm, (void __user *)arg);
 
-	vcpu = kvm_get_vcpu_by_id(kvm, evt->vcpu);
-	if (!vcpu)
-		return -EINVAL;
+	r = kvm_arch_vm_ioctl(file, cmd, arg);
+	if (cmd == KVM_SET_CLOCK && !r)
+		xen_clock_was_set(kvm);
 
-	if (unlikely(!ev)) {
-		r = xen_events_make(kvm);
-		if (r)
-			return r;
-		ev = xen_events(kvm);
-	}
-
-	xen_event_target(ev, evt->port, &vcpu, &vcpu_id);
-	/* At once, which is what nearly always happens; else by and by. */
-	r = xen_event_raise(kvm, vcpu, evt->port, evt->priority);
-	if (unlikely(r == -EWOULDBLOCK))
-		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, evt->port,
-					   evt->priority);
-	if (unlikely(xen_has_parked(xen_vcpu(vcpu))))
-		xen_evtchn_tell(vcpu);
-
-	/* Coalesced, masked. */
-	return r >= 0 || r == -ENOTCONN ? 0 : r;
+	return r;
 }

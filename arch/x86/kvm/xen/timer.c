@@ -468,7 +468,16 @@ void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu)
 	xen_timers_again(xen_timers(vcpu));
 }
 
-static void xen_clock_was_set(struct kvm *kvm)
+/**
+ * xen_clock_was_set - timers are to be right by the clock that has just been set
+ * @kvm: the VM
+ *
+ * vCPUs that are in the guest or asleep look whether their timers still are; others do
+ * so before they enter the guest, or when the timer fires.
+ *
+ * Context: may sleep.
+ */
+void xen_clock_was_set(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	struct xen_timers *t;
@@ -481,33 +490,4 @@ static void xen_clock_was_set(struct kvm *kvm)
 	}
 	/* And those who sleep until a time. */
 	xen_poll_wake_all(kvm);
-}
-
-/**
- * kvm_xen_vm_ioctl - an ioctl of the VM that is the architecture's
- * @file: the VM's
- * @cmd: which one
- * @arg: its argument
- *
- * Stands in for kvm_arch_vm_ioctl() in kvm_main.c. When the clock has been set, vCPUs
- * that are in the guest or asleep look whether their timers are still right; others
- * do so before they enter the guest, or when the timer fires.
- *
- * Context: may sleep.
- * Return: what kvm_arch_vm_ioctl() says.
- */
-int kvm_xen_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	struct kvm *kvm = file->private_data;
-	int r;
-
-	/* Nothing is to be done after it: no more than a jump. */
-	if (likely(cmd != KVM_SET_CLOCK))
-		return kvm_arch_vm_ioctl(file, cmd, arg);
-
-	r = kvm_arch_vm_ioctl(file, cmd, arg);
-	if (!r)
-		xen_clock_was_set(kvm);
-
-	return r;
 }

@@ -15,5 +15,6 @@ int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period);
 void xen_periodic_stop(struct kvm_vcpu *vcpu);
 u64 xen_periodic_get(struct kvm_vcpu *vcpu);
 void xen_timers_move(struct kvm_vcpu *vcpu);
+void xen_clock_was_set(struct kvm *kvm);
 
 #endif

@@ -24,4 +24,14 @@ static inline unsigned long copy_from_user(void *to, const void *from,
 }
 #define copy_to_user(to, from, n)	((to) ? copy_from_user(to, from, n) : (n))
 
+#define user_read_access_begin(p, n)	(might_sleep(), access_ok(p, n))
+#define user_read_access_end()		do { } while (0)
+/* The first page is never there. */
+#define unsafe_get_user(x, p, label)					\
+	do {								\
+		if ((unsigned long)(p) < 4096)				\
+			goto label;					\
+		(x) = *(p);						\
+	} while (0)
+
 #endif
