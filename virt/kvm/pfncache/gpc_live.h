@@ -16,6 +16,18 @@ void kvm_gpc_hold(struct kvm *kvm);
 void kvm_gpc_drop(struct kvm *kvm);
 
 /**
+ * kvm_gpc_was_reader - has this CPU been let to follow kvm_gpc_live(), as far as is known?
+ * @cpu: as for kvm_gpc_reader()
+ *
+ * Context: interrupts off.
+ * Return: false if kvm_gpc_reader() is to be asked.
+ */
+static inline bool kvm_gpc_was_reader(const int *cpu)
+{
+	return READ_ONCE(*cpu) == smp_processor_id();
+}
+
+/**
  * kvm_gpc_reader - let this CPU follow kvm_gpc_live() of a VM's caches
  * @kvm: the VM
  * @cpu: where the caller remembers the CPU for which it asked last, -1 at first.
@@ -26,13 +38,11 @@ void kvm_gpc_drop(struct kvm *kvm);
  */
 static inline bool kvm_gpc_reader(struct kvm *kvm, int *cpu)
 {
-	int this_cpu = smp_processor_id();
-
-	if (likely(READ_ONCE(*cpu) == this_cpu))
+	if (likely(kvm_gpc_was_reader(cpu)))
 		return true;
 	if (!__kvm_gpc_reader(kvm))
 		return false;
-	WRITE_ONCE(*cpu, this_cpu);
+	WRITE_ONCE(*cpu, smp_processor_id());
 
 	return true;
 }

@@ -81,6 +81,27 @@ void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu)
 		kvm_apic_set_irq(vcpu, &irq, NULL);
 }
 
+/*
+ * See that the flag is not set, in three loads: the CPU's number that was noted, the page,
+ * the flag. Calls nothing, as each entry does this. False if it is set, or not seen.
+ */
+static __always_inline bool xen_no_upcall(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+	unsigned long flags;
+	bool none = false;
+	void *vi;
+
+	local_irq_save(flags);
+	if (likely(kvm_gpc_was_reader(&x->reader_cpu))) {
+		vi = kvm_gpc_live(&x->vcpu_info);
+		none = likely(vi) && !xen_2l_upcall_pending(vi);
+	}
+	local_irq_restore(flags);
+
+	return none;
+}
+
 /* Look at the flag. Return: 0, 1, or -EWOULDBLOCK if it cannot be seen. */
 static int xen_peek_upcall(struct kvm_vcpu *vcpu)
 {
@@ -89,7 +110,6 @@ static int xen_peek_upcall(struct kvm_vcpu *vcpu)
 	unsigned long flags;
 	void *vi;
 
-	/* Three loads: the CPU's number that was noted, the page, the flag. */
 	local_irq_save(flags);
 	vi = xen_reach_own(vcpu, &x->vcpu_info);
 	if (vi)
@@ -150,6 +170,17 @@ int xen_upcall_flag(struct kvm_vcpu *vcpu)
 	return !xen_refresh_vcpu_info(vcpu) && xen_peek_upcall(vcpu);
 }
 
+/* As __kvm_xen_has_interrupt(), if it may be set. */
+static noinline int xen_tell_upcall(struct kvm_vcpu *vcpu)
+{
+	int r = xen_upcall_flag(vcpu);
+
+	if (r > 0)
+		xen_vcpu(vcpu)->told = vcpu->stat.exits + 1;
+
+	return !!r;
+}
+
 /**
  * __kvm_xen_has_interrupt - is the VM-wide vector to be injected?
  * @vcpu: the vCPU, loaded by the current task
@@ -164,16 +195,10 @@ int xen_upcall_flag(struct kvm_vcpu *vcpu)
  */
 int __kvm_xen_has_interrupt(struct kvm_vcpu *vcpu)
 {
-	int r;
-
 	if (unlikely(xen_told(vcpu)))
 		return 1;
 
-	r = xen_upcall_flag(vcpu);
-	if (r > 0)
-		xen_vcpu(vcpu)->told = vcpu->stat.exits + 1;
-
-	return !!r;
+	return likely(xen_no_upcall(vcpu)) ? 0 : xen_tell_upcall(vcpu);
 }
 
 /**
