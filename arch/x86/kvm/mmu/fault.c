@@ -141,19 +141,25 @@ int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 	struct kvm_mmu_page *sp = root_to_sp(vcpu->arch.mmu->root.hpa);
 	struct kvm_mmu_page *spare = NULL;
 	struct tdp_pass p;
+	u64 spte, found;
 	int ret, level;
 	u64 *sptep;
-	u64 spte;
 
 	kvm_mmu_hugepage_adjust(vcpu, fault);
 	trace_kvm_mmu_spte_requested(fault);
 
 	tdp_pass_begin(&p, vcpu->kvm, TDP_SHARED);
 
-	for (;;) {
-		level = sp->role.level;
+	for (level = sp->role.level; ; level--) {
 		sptep = &sp->spt[SPTE_INDEX(fault->gfn << PAGE_SHIFT, level)];
-		spte = READ_ONCE(*sptep);
+		found = READ_ONCE(*sptep);
+
+		/* Above the page there are tables, mostly. */
+		if (level > fault->goal_level && tdp_spte_is_table(found)) {
+			sp = spte_to_child_sp(found);
+			continue;
+		}
+		spte = found;
 again:
 		/* The table has been unlinked, and takes nothing any more. */
 		ret = RET_PF_RETRY;
@@ -290,6 +296,8 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		/* The turn of others comes here, rather than at the price of an exit. */
 		if (tries)
 			cond_resched();
+		/* Tries are few: what @err says is not to be kept apart for the next. */
+		OPTIMIZER_HIDE_VAR(err);
 		seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
 		r = tdp_do_page_fault_once(vcpu, gpa, err, prefetch,
 					   emulation_type, level);

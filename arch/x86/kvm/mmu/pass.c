@@ -11,30 +11,6 @@
 #include "state.h"
 
 /**
- * tdp_pass_begin - start to work on the tables
- * @p: where to keep what will be owed
- * @kvm: the VM
- * @shared: which way the caller holds mmu_lock
- *
- * Context: mmu_lock held; enters an RCU read section.
- */
-void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
-	__acquires(RCU)
-{
-	if (shared)
-		lockdep_assert_held_read(&kvm->mmu_lock);
-	else
-		lockdep_assert_held_write(&kvm->mmu_lock);
-
-	memset(p, 0, sizeof(*p));
-	p->kvm = kvm;
-	p->shared = shared;
-	tdp_tables_init(&p->dead);
-
-	rcu_read_lock();
-}
-
-/**
  * tdp_pass_begin_unlocked - start to work on the tables without mmu_lock
  * @p: where to keep what will be owed
  * @kvm: the VM
@@ -88,8 +64,9 @@ void tdp_pass_settle(struct tdp_pass *p)
 	int level;
 
 	for (level = PG_LEVEL_4K; level <= KVM_MAX_HUGEPAGE_LEVEL; level++) {
-		if (p->pages[level - 1])
-			kvm_update_page_stats(p->kvm, level, p->pages[level - 1]);
+		if (!p->pages[level - 1])
+			continue;
+		kvm_update_page_stats(p->kvm, level, p->pages[level - 1]);
 		p->pages[level - 1] = 0;
 	}
 

@@ -41,8 +41,28 @@ struct tdp_pass {
 #define TDP_SHARED	true
 #define TDP_EXCLUSIVE	false
 
-void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
-	__acquires(RCU);
+/**
+ * tdp_pass_begin - start to work on the tables
+ * @p: where to keep what will be owed
+ * @kvm: the VM
+ * @shared: which way the caller holds mmu_lock
+ *
+ * Context: mmu_lock held; enters an RCU read section.
+ */
+static inline void tdp_pass_begin(struct tdp_pass *p, struct kvm *kvm, bool shared)
+	__acquires(RCU)
+{
+	if (shared)
+		lockdep_assert_held_read(&kvm->mmu_lock);
+	else
+		lockdep_assert_held_write(&kvm->mmu_lock);
+
+	*p = (struct tdp_pass){ .kvm = kvm, .shared = shared };
+	tdp_tables_init(&p->dead);
+
+	rcu_read_lock();
+}
+
 void tdp_pass_begin_unlocked(struct tdp_pass *p, struct kvm *kvm)
 	__acquires(RCU);
 void tdp_pass_open(struct tdp_pass *p);

@@ -44,14 +44,20 @@ static void tdp_leaf_changed(u64 old, u64 new, bool is_leaf)
 
 static void tdp_table_gone(struct tdp_pass *p, struct kvm_mmu_page *sp);
 
+/* The first gfn that an entry of @sp translates. */
+static gfn_t tdp_spte_gfn(struct kvm_mmu_page *sp, u64 *sptep)
+{
+	return sp->gfn + spte_index(sptep) * KVM_PAGES_PER_HPAGE(sp->role.level);
+}
+
 /* Where nothing was present before, nothing else follows. */
-static void tdp_spte_came(struct tdp_pass *p, struct kvm_mmu_page *sp, gfn_t gfn,
+static void tdp_spte_came(struct tdp_pass *p, struct kvm_mmu_page *sp, u64 *sptep,
 			  u64 old, u64 new)
 {
 	int level = sp->role.level;
 
-	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), gfn, level, old,
-				       new);
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp),
+				       tdp_spte_gfn(sp, sptep), level, old, new);
 
 	if (is_shadow_present_pte(new) && is_last_spte(new, level))
 		p->pages[level - 1]++;
@@ -127,7 +133,6 @@ static void tdp_table_gone(struct tdp_pass *p, struct kvm_mmu_page *sp)
 bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
 {
 	struct kvm_mmu_page *sp;
-	gfn_t gfn;
 
 	if (WARN_ON_ONCE(is_frozen_spte(*old)))
 		return false;
@@ -140,11 +145,10 @@ bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new)
 		return false;
 
 	sp = sptep_to_sp(sptep);
-	gfn = sp->gfn + spte_index(sptep) * KVM_PAGES_PER_HPAGE(sp->role.level);
 	if (is_shadow_present_pte(*old))
-		tdp_spte_changed(p, sp, gfn, *old, new);
+		tdp_spte_changed(p, sp, tdp_spte_gfn(sp, sptep), *old, new);
 	else
-		tdp_spte_came(p, sp, gfn, *old, new);
+		tdp_spte_came(p, sp, sptep, *old, new);
 
 	return true;
 }

@@ -77,4 +77,6 @@
 	do { unit_tick(UNIT_ONCE); \
 	     __atomic_store_n(&(x), (val), __ATOMIC_RELAXED); } while (0)
 
+#define OPTIMIZER_HIDE_VAR(var)	asm("" : "=r"(var) : "0"(var))
+
 #endif
