@@ -133,6 +133,8 @@ void xen_events_stop(struct kvm *kvm);
 void xen_events_free(struct kvm *kvm);
 void xen_events_reset(struct kvm *kvm);
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);
+unsigned long xen_latch_take(struct xen_events *ev, unsigned long *word,
+			     unsigned int *resets);
 int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		    u32 port, u32 priority);
 void xen_event_latched(struct xen_events *ev, struct kvm_vcpu *vcpu);

@@ -102,11 +102,9 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 				unsigned int word, bool *gone)
 {
 	struct xen_events *ev = xen_events(kvm);
-	/* Pairs with xen_events_reset(): before they are taken. */
-	unsigned int resets = smp_load_acquire(&ev->resets);
-	unsigned long ports = xchg(&f->latched[word], 0);
+	unsigned int resets, bit;
+	unsigned long ports = xen_latch_take(ev, &f->latched[word], &resets);
 	unsigned long flags;
-	unsigned int bit;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
 		u32 port = word * BITS_PER_LONG + bit;

@@ -125,14 +125,14 @@ int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
  * @resets: what xen_events.resets was before it was taken
  *
  * Context: interrupts off, and to stay so until it is delivered, or latched again.
- * Return: false if all ports have been closed since, or were being closed then.
+ * Return: false if all ports have been closed since.
  */
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets)
 {
 	/* First: then xen_events_reset() either is seen here, or waits. */
 	__kvm_gpc_reader(ev->kvm);
 
-	return !(resets & 1) && READ_ONCE(ev->resets) == resets;
+	return READ_ONCE(ev->resets) == resets;
 }
 
 /* Where the ABI that is in use has its events. */
@@ -169,14 +169,38 @@ void xen_events_adopt(struct kvm *kvm)
 	}
 }
 
+/**
+ * xen_latch_take - take a word of the latch
+ * @ev: the VM's
+ * @word: of ports that are latched, either ABI's
+ * @resets: set to what xen_events_unless_reset() is to be asked with
+ *
+ * With interrupts off, so that xen_events_reset() waits for it: what is taken was sent
+ * before the reset that is told apart by @resets, and nothing that was sent after.
+ *
+ * Context: process context.
+ * Return: the ports; none while all are being closed.
+ */
+unsigned long xen_latch_take(struct xen_events *ev, unsigned long *word,
+			     unsigned int *resets)
+{
+	unsigned long flags, ports;
+
+	local_irq_save(flags);
+	__kvm_gpc_reader(ev->kvm);
+	*resets = READ_ONCE(ev->resets);
+	ports = xchg(word, 0);
+	local_irq_restore(flags);
+
+	return *resets & 1 ? 0 : ports;
+}
+
 /* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
-	/* Pairs with xen_events_reset(): before they are taken. */
-	unsigned int resets = smp_load_acquire(&ev->resets);
-	unsigned long ports = xchg(&ev->latched[word], 0);
+	unsigned int resets, bit;
+	unsigned long ports = xen_latch_take(ev, &ev->latched[word], &resets);
 	unsigned long flags;
-	unsigned int bit;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
 		u32 port = word * BITS_PER_LONG + bit;
@@ -480,7 +504,7 @@ void xen_events_reset(struct kvm *kvm)
 	/*
 	 * Who has taken something from the latch finds this before it delivers it, or
 	 * is waited for; who is about to latch is waited for. Odd: who takes something
-	 * from now on does not deliver it.
+	 * from now on forgets it.
 	 */
 	WRITE_ONCE(ev->resets, ev->resets + 1);
 	kvm_gpc_quiesce(kvm);
@@ -490,8 +514,9 @@ void xen_events_reset(struct kvm *kvm)
 	kvm_for_each_vcpu(i, vcpu, kvm)
 		xen_forget_parked(xen_vcpu(vcpu));
 	xen_fifo_end(kvm);
-	/* Pairs with smp_load_acquire() in xen_flush_word() and xen_fifo_flush_word(). */
-	smp_store_release(&ev->resets, ev->resets + 1);
+	/* What is sent when we have returned is not taken by who found the odd number. */
+	WRITE_ONCE(ev->resets, ev->resets + 1);
+	kvm_gpc_quiesce(kvm);
 }
 
 /**
