@@ -108,9 +108,12 @@ bool kvm_make_all_cpus_request(struct kvm *kvm, unsigned int req)
 }
 
 unsigned long unit_mmu_flushes;
+void (*unit_mmu_flush_due)(void);
 
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
+	if (unit_mmu_flush_due)
+		unit_mmu_flush_due();
 	__atomic_fetch_add(&unit_mmu_flushes, 1, __ATOMIC_RELAXED);
 	if (unit_mutants.flush_lost && unit_now_and_then(4))
 		return;

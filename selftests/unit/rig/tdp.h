@@ -54,6 +54,10 @@ unsigned long unit_mmu_nr_logged(struct kvm *kvm);
 void unit_mmu_use_rings(struct kvm *kvm);
 /* Called when a page has been logged; whoever logs it may hold anything. */
 extern void (*unit_mmu_logged)(void);
+/* Called when an unmap is listed, and has dropped nothing yet. */
+extern void (*unit_mmu_unmaps)(void);
+/* Called before TLBs are flushed; whoever has them flushed may hold anything. */
+extern void (*unit_mmu_flush_due)(void);
 /* As when writes are not logged any more. */
 void unit_mmu_recover_huge(struct kvm *kvm);
 /* Called when KVM has asked how large the host's page is. */

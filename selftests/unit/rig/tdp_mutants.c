@@ -23,6 +23,7 @@ void __real_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t en
 void __real_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte, u32 position);
+void __real_tdp_zap_begin(struct tdp_pass *p, struct kvm *kvm, bool may_block);
 bool __real_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __real_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 struct kvm_mmu_page *__real_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
@@ -35,6 +36,7 @@ void __wrap_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t en
 void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 			      gfn_t gfn, u64 spte, u32 position);
+void __wrap_tdp_zap_begin(struct tdp_pass *p, struct kvm *kvm, bool may_block);
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 bool __wrap_tdp_inflight_overlaps(struct kvm *kvm, gfn_t start, gfn_t end);
 struct kvm_mmu_page *__wrap_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *prev,
@@ -69,6 +71,16 @@ void __wrap_tdp_nx_unlinked(struct kvm *kvm, struct kvm_mmu_page *sp)
 {
 	if (!unit_mutants.nx_untracked)
 		__real_tdp_nx_unlinked(kvm, sp);
+}
+
+void (*unit_mmu_unmaps)(void);
+
+/* Of an unmap: other zaps begin where they are. */
+void __wrap_tdp_zap_begin(struct tdp_pass *p, struct kvm *kvm, bool may_block)
+{
+	if (unit_mmu_unmaps)
+		unit_mmu_unmaps();
+	__real_tdp_zap_begin(p, kvm, may_block);
 }
 
 bool __wrap_kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)

@@ -44,6 +44,9 @@ void mmu_attrs_beside(void);
 /* A guest comes to a page while its neighbour is being unmapped. */
 void mmu_neighbour_goes(void);
 
+/* A page goes while another zap has dropped it, and has not flushed yet. */
+void mmu_unmap_unsettled(void);
+
 /* One page goes and comes, many times. */
 void mmu_unmap_again(void);
 

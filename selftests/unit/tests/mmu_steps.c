@@ -11,6 +11,7 @@
 #include "mmu_internal.h"
 #include "tables.h"
 
+void kvm_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end);
 bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 
 #define GFN	(HOST_GFN + HOST_REGION)
@@ -785,6 +786,69 @@ TEST(mmu_step_discard, "mmu: a huge page that the host has broken up meanwhile d
 	EXPECT_EQ(mapped(PG_LEVEL_2M), 0);
 	EXPECT_EQ(faults(GFN + 3, 1, true), 1);
 	end();
+}
+
+/* What the unmap has come to: listed, let go on, over. */
+static int unmap_step;
+
+static void unmap_is(int step)
+{
+	__atomic_store_n(&unmap_step, step, __ATOMIC_RELEASE);
+}
+
+static bool unmap_comes_to(int step, int ms)
+{
+	for (uint64_t end = unit_now_ns() + ms * 1000000ull; ; sched_yield()) {
+		if (__atomic_load_n(&unmap_step, __ATOMIC_ACQUIRE) == step)
+			return true;
+		if (unit_now_ns() > end)
+			return false;
+	}
+}
+
+static void unmap_listed(void)
+{
+	unit_mmu_unmaps = NULL;
+	unmap_is(1);
+	EXPECT(unmap_comes_to(2, 10000));
+}
+
+static void one_unmapper(void *arg)
+{
+	(void)arg;
+	host_unmap(GFN, GFN + 1, true);
+	unmap_is(3);
+}
+
+static void flush_due(void)
+{
+	unit_mmu_flush_due = NULL;
+	unmap_is(2);
+	/* It has to wait for this flush. */
+	if (unmap_comes_to(3, 200))
+		guest_access(g, GFN, true, false);
+}
+
+void mmu_unmap_unsettled(void)
+{
+	struct unit_thread *t;
+
+	begin(UNIT_EPT, HOST_NEVER);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	unit_mmu_unmaps = unmap_listed;
+	unit_mmu_flush_due = flush_due;
+	t = unit_thread_start("unmapper", mm, one_unmapper, NULL);
+	EXPECT(unmap_comes_to(1, 10000));
+	kvm_zap_gfn_range(kvm, GFN, GFN + 1);
+	EXPECT(!unit_mmu_flush_due);
+	unit_thread_join(t);
+	EXPECT_EQ(faults(GFN, 1, true), 1);
+	end();
+}
+
+TEST(mmu_step_unsettled, "mmu: an unmap that finds nothing waits for who took it")
+{
+	mmu_unmap_unsettled();
 }
 
 TEST(mmu_step_beyond, "mmu: what a tree has no bits for is emulated, and not mapped elsewhere")

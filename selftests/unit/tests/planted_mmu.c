@@ -41,7 +41,7 @@ PLANTED(p_unsettled, "mmu: an unmap that finds nothing, and does not wait for wh
 	"after the page has gone|data race|was never told dirty")
 {
 	unit_mutants.unsettled_unseen = true;
-	unmaps();
+	mmu_unmap_unsettled();
 }
 
 PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
