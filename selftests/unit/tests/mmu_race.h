@@ -47,8 +47,8 @@ void mmu_neighbour_goes(void);
 /* A page goes while another zap has dropped it, and has not flushed yet. */
 void mmu_unmap_unsettled(void);
 
-/* One page goes and comes, many times. */
-void mmu_unmap_again(void);
+/* One page goes and comes, many times; @high: with five levels of tables. */
+void mmu_unmap_again(bool high);
 
 /* Some of each, in small pages and huge ones. */
 struct mmu_race mmu_everything(enum unit_format format);

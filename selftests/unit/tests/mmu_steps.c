@@ -143,8 +143,9 @@ TEST(mmu_step_neighbour_goes, "mmu: what is being unmapped is not mapped with it
 	mmu_neighbour_goes();
 }
 
-void mmu_unmap_again(void)
+void mmu_unmap_again(bool high)
 {
+	host_lay_out(high, high);
 	begin(UNIT_EPT, HOST_NEVER);
 	for (int n = 0; n < 2000; n++) {
 		EXPECT_EQ(faults(GFN, 1, true), 1);
@@ -155,7 +156,12 @@ void mmu_unmap_again(void)
 
 TEST(mmu_step_unmap_again, "mmu: a page that comes and goes is a fault each time it has come")
 {
-	mmu_unmap_again();
+	mmu_unmap_again(false);
+}
+
+TEST(mmu_step_unmap_again_high, "mmu: a page that comes and goes, with five levels")
+{
+	mmu_unmap_again(true);
 }
 
 /* Steps that it takes to have @nr pages mapped ahead. */

@@ -34,7 +34,7 @@ PLANTED(p_flush_lost, "mmu: TLB flushes that are left out now and then",
 	"after the page has gone|data race|reads a table that was freed")
 {
 	unit_mutants.flush_lost = true;
-	mmu_unmap_again();
+	mmu_unmap_again(false);
 }
 
 PLANTED(p_unsettled, "mmu: an unmap that finds nothing, and does not wait for who took it",
@@ -80,9 +80,7 @@ PLANTED(p_walk_skips_high, "mmu: walks that pass over an entry, with five levels
 	"after the page has gone|after it has gone|was never told dirty|data race|unit: count: |unit: log: |not in a huge page any more|KVM_BUG_ON")
 {
 	unit_mutants.walk_skips = true;
-	mmu_race_run(&(struct mmu_race){ .guests = 3, .unmappers = 3, .giga = true,
-					 .high = true, .gfn_zappers = 1,
-					 .ms = PLANTED_MS });
+	mmu_unmap_again(true);
 }
 
 PLANTED(p_spte_stored, "mmu: entries that are stored, not exchanged",
@@ -104,7 +102,7 @@ PLANTED(p_walk_skips, "mmu: walks that pass over an entry now and then",
 	"after the page has gone|after it has gone|was never told dirty|data race|unit: count: |unit: log: |not in a huge page any more|KVM_BUG_ON")
 {
 	unit_mutants.walk_skips = true;
-	mmu_unmap_again();
+	mmu_unmap_again(false);
 }
 
 PLANTED(p_stats, "mmu: mappings that go and are not counted", "mappings of level")
