@@ -458,13 +458,16 @@ TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, t
 			EXPECT(unit_vcpu_take_irq(vcpu));
 		}
 		EXPECT(!xen_has_parked(xen_vcpu(vcpu)));
-		/* One that runs tells its guest itself. */
-		vcpu->wants_to_run = true;
-		unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
-		EXPECT_EQ(send_by_vmm(80), 0);
-		EXPECT(xen_has_parked(xen_vcpu(vcpu)));
-		run_vcpu(0);
-		EXPECT(guest_told(0, 80));
+		/* One that runs tells its guest itself; the worker might be at it still. */
+		if (!by_worker) {
+			vcpu->wants_to_run = true;
+			unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0),
+				    SLOT_HVA + VI_PAGE(1));
+			EXPECT_EQ(send_by_vmm(80), 0);
+			EXPECT(xen_has_parked(xen_vcpu(vcpu)));
+			run_vcpu(0);
+			EXPECT(guest_told(0, 80));
+		}
 		unit_mutants.work_lost = false;
 		xen_end();
 	}
