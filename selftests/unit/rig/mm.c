@@ -158,7 +158,7 @@ static struct page *new_page(struct pte *pte, unsigned long uhva)
 	page->uhva = uhva & PAGE_MASK;
 	page->epoch = pte->epoch;
 	page->refs = 1;
-	page->dirty = false;
+	__atomic_store_n(&page->dirty, false, __ATOMIC_RELAXED);
 	__atomic_store_n(&page->state, UNIT_PAGE_LIVE, __ATOMIC_RELAXED);
 	pte->page = page;
 	return page;
@@ -496,29 +496,22 @@ kvm_pfn_t hva_to_pfn(unsigned long addr, bool atomic, bool interruptible,
 	return pfn;
 }
 
-static void release_pfn(kvm_pfn_t pfn, bool dirty)
+void kvm_release_pfn_clean(kvm_pfn_t pfn)
 {
-	struct page *page;
-
 	if (is_error_noslot_pfn(pfn))
 		unit_fail("page", "release of an error pfn");
 	if (!unit_pfn_valid(pfn))
 		return;
 	pthread_mutex_lock(&ptl);
-	page = unit_pfn_to_page(pfn, "release");
-	page->dirty |= dirty;
-	put_ref(page, "kvm_release_pfn_*()");
+	put_ref(unit_pfn_to_page(pfn, "release"), "kvm_release_pfn_clean()");
 	pthread_mutex_unlock(&ptl);
 }
 
-void kvm_release_pfn_clean(kvm_pfn_t pfn)
+void unit_set_pfn_dirty(kvm_pfn_t pfn)
 {
-	release_pfn(pfn, false);
-}
-
-void kvm_release_pfn_dirty(kvm_pfn_t pfn)
-{
-	release_pfn(pfn, true);
+	if (unit_pfn_valid(pfn))
+		__atomic_store_n(&unit_pfn_to_page(pfn, "dirty")->dirty, true,
+				 __ATOMIC_RELAXED);
 }
 
 static struct page *live_page_at(void *khva)

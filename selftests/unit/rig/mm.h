@@ -20,7 +20,7 @@ struct page {
 	u64 pfn;
 	void *mem;
 	bool io;		/* no struct page, as far as the kernel knows */
-	bool dirty;		/* the host was told that it is written to */
+	bool dirty;		/* the host was told that it is written to; atomic */
 	int refs;		/* the page table's and hva_to_pfn()'s */
 	int kmaps;
 	int state;

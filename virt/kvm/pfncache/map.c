@@ -67,7 +67,13 @@ static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 	}
 }
 
-/* The cache is usable from here on, unless an invalidation came by. */
+/*
+ * The cache is usable from here on, unless an invalidation came by.
+ *
+ * The host is told that the page is written to: a fast look at its page tables does not
+ * change that. Here, as whoever has it clean tells the notifier first, and that waits
+ * for this lock: told later, a page would be dirty that is known to be clean.
+ */
 static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 {
 	bool ok;
@@ -75,6 +81,7 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
 	write_lock_irq(&gpc->lock);
 	ok = !gpc->stale;
 	if (ok) {
+		kvm_set_pfn_dirty(pfn);
 		gpc->pfn = pfn;
 		gpc->khva = (void *)((unsigned long)khva & PAGE_MASK) +
 			    offset_in_page(gpc->uhva);
@@ -166,15 +173,8 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		else
 			r = -EFAULT;
 
-		/*
-		 * Not pinned: only the notifier keeps the page ours. Nor need the
-		 * host take it for written to, which a fast look at its page tables
-		 * does not change. Whoever has it clean later tells the notifier.
-		 */
-		if (done)
-			kvm_release_pfn_dirty(pfn);
-		else
-			kvm_release_pfn_clean(pfn);
+		/* Not pinned: only the notifier keeps the page ours. */
+		kvm_release_pfn_clean(pfn);
 
 		if (!r && !done) {
 			if (fatal_signal_pending(current))

@@ -271,8 +271,11 @@ static inline bool mmu_invalidate_retry_gfn_unsafe(struct kvm *kvm,
 void kvm_arch_flush_shadow_memslot(struct kvm *kvm,
 				   struct kvm_memory_slot *slot);
 void kvm_release_pfn_clean(kvm_pfn_t pfn);
-void kvm_release_pfn_dirty(kvm_pfn_t pfn);
-void kvm_release_pfn_dirty(kvm_pfn_t pfn);
+/* The host of page tables (rig/host.c) is another. */
+#ifndef UNIT_MMU
+#define kvm_set_pfn_dirty	unit_set_pfn_dirty
+#endif
+void kvm_set_pfn_dirty(kvm_pfn_t pfn);
 
 struct kvm_vcpu *kvm_get_vcpu(struct kvm *kvm, int i);
 struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
