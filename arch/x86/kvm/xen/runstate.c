@@ -112,7 +112,8 @@ static bool xen_area_write(struct kvm_vcpu *vcpu)
 	bool done, wide;
 
 	local_irq_save(flags);
-	/* Here, so that who changes it can wait for us: kvm_gpc_quiesce(). */
+	/* So that who changes the layout can wait for us: kvm_gpc_quiesce(). */
+	kvm_gpc_reader(vcpu->kvm, &xen_vcpu(vcpu)->reader_cpu);
 	wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
 	len = xen_area_len(wide);
 	/* From here on nobody writes a later one. */
