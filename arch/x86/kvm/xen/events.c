@@ -225,8 +225,11 @@ static struct kvm_vcpu *xen_vcpu_by_id(struct kvm *kvm, u32 id)
 static void xen_event_target(struct xen_events *ev, u32 port,
 			     struct kvm_vcpu **vcpu, u32 *vcpu_id)
 {
-	u64 kept = ev && port < EVTCHN_FIFO_NR_CHANNELS ? xen_kept(ev, port) : 0;
+	u64 kept = 0;
 
+	if (ev && port < EVTCHN_FIFO_NR_CHANNELS)
+		kept = xen_kept(ev, array_index_nospec(port,
+						       EVTCHN_FIFO_NR_CHANNELS));
 	if (unlikely(kept)) {
 		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
 		*vcpu = xen_vcpu_search(ev->kvm, *vcpu_id);
@@ -474,12 +477,12 @@ static noinline void xen_evtchn_tell(struct kvm_vcpu *vcpu)
 {
 	int idx;
 
-	if (READ_ONCE(vcpu->wants_to_run))
-		return;
-
-	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	xen_tell_parked(vcpu);
-	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	if (xen_has_parked(xen_vcpu(vcpu))) {
+		idx = srcu_read_lock(&vcpu->kvm->srcu);
+		xen_tell_parked(vcpu);
+		srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	}
+	xen_wait_for_tellers(vcpu->kvm);
 }
 
 /*
@@ -514,8 +517,7 @@ static int xen_evtchn_send(struct kvm *kvm, u32 port, u32 vcpu_id, u32 priority)
 	r = xen_event_raise(kvm, vcpu, port, priority);
 	if (unlikely(r == -EWOULDBLOCK))
 		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, port, priority);
-	/* A port that the VMM keeps may be for one that is not there yet. */
-	if (vcpu && unlikely(xen_has_parked(xen_vcpu(vcpu))))
+	if (unlikely(!READ_ONCE(vcpu->wants_to_run)))
 		xen_evtchn_tell(vcpu);
 
 	/* Coalesced, masked. */

@@ -74,6 +74,7 @@ struct xen_wall_clock {
  * @retry: delivers what is latched when no vCPU does
  * @flushing: tasks that may have taken something from the latch. Atomic
  * @idle: woken when there is none any more
+ * @telling: tasks in xen_tell_parked(). Atomic
  * @stopped: the VM is going, and its vCPUs' timers have been stopped
  * @resets: twice as often as all ports have been closed, and odd while they are;
  *	written under xen_vm.lock. An event that was taken from the latch before the last
@@ -98,6 +99,7 @@ struct xen_events {
 	struct delayed_work retry;
 	atomic_t flushing;
 	wait_queue_head_t idle;
+	atomic_t telling;
 	bool stopped;
 	unsigned int resets;
 	unsigned int backoff;

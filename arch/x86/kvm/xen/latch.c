@@ -306,11 +306,8 @@ void xen_events_finish(struct kvm *kvm)
 		xen_events_later(kvm);
 }
 
-/*
- * A vCPU gave up on a selector, or never came by. One that is not in KVM_RUN may not
- * for long, and its memory be saved. Return: whether any is left that has one.
- */
-static bool xen_retry_parked(struct kvm *kvm)
+/* A vCPU gave up on a selector, or never came by. Return: whether any did. */
+static bool xen_retry_running(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	bool any = false;
@@ -322,12 +319,9 @@ static bool xen_retry_parked(struct kvm *kvm)
 		if (!READ_ONCE(x->vcpu_info.active))
 			continue;
 		if (xen_has_parked(x)) {
+			any = true;
 			WRITE_ONCE(x->unreachable, false);
-			if (READ_ONCE(vcpu->wants_to_run) ||
-			    xen_tell_parked(vcpu)) {
-				any = true;
-				xen_vcpu_wake(vcpu, XEN_TODO_SEL);
-			}
+			xen_vcpu_wake(vcpu, XEN_TODO_SEL);
 		} else if (READ_ONCE(x->unreachable)) {
 			any = true;
 			WRITE_ONCE(x->unreachable, false);
@@ -337,6 +331,24 @@ static bool xen_retry_parked(struct kvm *kvm)
 	}
 
 	return any;
+}
+
+/*
+ * One that is not in KVM_RUN may not be for long, and its memory be saved. After the
+ * others, as its page may take as long as user space likes.
+ */
+static void xen_retry_stopped(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		struct xen_vcpu *x = xen_vcpu(vcpu);
+
+		if (READ_ONCE(x->vcpu_info.active) && xen_has_parked(x) &&
+		    !READ_ONCE(vcpu->wants_to_run))
+			xen_tell_parked(vcpu);
+	}
 }
 
 static void xen_retry_work(struct work_struct *work)
@@ -356,7 +368,8 @@ static void xen_retry_work(struct work_struct *work)
 	kthread_use_mm(kvm->mm);
 	idx = srcu_read_lock(&kvm->srcu);
 	gone = xen_events_flush(kvm);
-	again = xen_retry_parked(kvm);
+	again = xen_retry_running(kvm);
+	xen_retry_stopped(kvm);
 	srcu_read_unlock(&kvm->srcu, idx);
 	kthread_unuse_mm(kvm->mm);
 

@@ -290,13 +290,18 @@ static void xen_inject_selectors(struct kvm_vcpu *vcpu)
  */
 bool xen_tell_parked(struct kvm_vcpu *vcpu)
 {
+	struct xen_events *ev = xen_events(vcpu->kvm);
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int i, r;
+
+	/* Before anything is taken: pairs with smp_rmb() in xen_wait_for_tellers(). */
+	atomic_inc(&ev->telling);
+	smp_mb__after_atomic();
 
 	for (i = 0; i < XEN_INJECT_TRIES && xen_has_parked(x); i++) {
 		r = xen_inject_parked(vcpu);
 		if (r > 0) {
-			atomic_long_inc(&xen_events(vcpu->kvm)->stats.injected);
+			atomic_long_inc(&ev->stats.injected);
 			kvm_xen_inject_vcpu_vector(vcpu);
 			xen_vcpu_wake(vcpu, 0);
 		} else if (r < 0 &&
@@ -306,7 +311,30 @@ bool xen_tell_parked(struct kvm_vcpu *vcpu)
 		}
 	}
 
+	/* Pairs with atomic_read_acquire() in xen_wait_for_tellers(). */
+	atomic_dec_return_release(&ev->telling);
+
 	return xen_has_parked(x);
+}
+
+/**
+ * xen_wait_for_tellers - wait for others who are telling a guest of what was parked
+ * @kvm: the VM
+ *
+ * For who has found nothing parked, and says that all is in the guest's memory: it may
+ * have been taken, and be on its way.
+ *
+ * Context: interrupts on. Does not sleep.
+ */
+void xen_wait_for_tellers(struct kvm *kvm)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	/* Pairs with smp_mb__after_atomic() in xen_tell_parked(): parked, then telling. */
+	smp_rmb();
+	/* Who takes something has its CPU's interrupts off until it is there. */
+	if (ev && atomic_read_acquire(&ev->telling))
+		kvm_gpc_quiesce(kvm);
 }
 
 /**

@@ -16,6 +16,7 @@
 #include "runstate.h"
 #include "timer.h"
 #include "uapi.h"
+#include "upcall.h"
 #include "vm.h"
 
 /**
@@ -270,8 +271,12 @@ int kvm_xen_vcpu_set_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 }
 
 /* Is it read by a VMM that goes on to save what timers write to? */
-static bool xen_attr_holds_timers(u16 type)
+static bool xen_attr_holds_timers(struct kvm *kvm, u16 type)
 {
+	/* Else nothing arms them again. */
+	if (!kvm_xen_msr_enabled(kvm))
+		return false;
+
 	return type == KVM_XEN_VCPU_ATTR_TYPE_TIMER ||
 	       type == KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC ||
 	       type == KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS;
@@ -323,7 +328,7 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 	int r = 0, idx;
 
 	/* First: what one of them has left is put into place below. */
-	if (xen_attr_holds_timers(data->type))
+	if (xen_attr_holds_timers(vcpu->kvm, data->type))
 		xen_timers_hold(vcpu);
 
 	todo = READ_ONCE(x->todo);
@@ -335,6 +340,7 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		if (todo & XEN_TODO_UPCALL)
 			xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
 	}
+	xen_wait_for_tellers(vcpu->kvm);
 
 	switch (data->type) {
 	case KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO:
