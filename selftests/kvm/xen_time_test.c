@@ -282,19 +282,28 @@ static void get_times(FIXTURE_DATA(time) *self, struct times *t)
 		t->sum += t->in[i];
 }
 
+/* A running vCPU's clock is set back, and then it is in @state. */
+static void set_back(FIXTURE_DATA(time) *self, int state, struct times *before,
+		     struct times *after)
+{
+	xvm_sleep_ms(300);
+	run(self);
+	if (xvm_runstate(&self->vm, 0, RUNNING))
+		xvm_die("run state");
+	get_times(self, before);
+	set_clock(self, guest_ns(self) - 200 * MS);
+	if (xvm_runstate(&self->vm, 0, state))
+		xvm_die("run state");
+	get_times(self, after);
+}
+
 /* No time went by that the guest could see; none is booked, to no state. */
 TEST_F(time, clock_set_back_is_no_time)
 {
 	struct times before, after;
 	int i;
 
-	xvm_sleep_ms(300);
-	run(self);
-	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
-	get_times(self, &before);
-	set_clock(self, guest_ns(self) - 200 * MS);
-	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, BLOCKED));
-	get_times(self, &after);
+	set_back(self, BLOCKED, &before, &after);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(before.in[i], after.in[i]);
 	EXPECT_EQ(after.entry, after.sum);
@@ -313,13 +322,7 @@ TEST_F(time, clock_set_back_is_no_time_for_one_said_to_wait)
 	struct times before, after;
 	int i;
 
-	xvm_sleep_ms(300);
-	run(self);
-	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
-	get_times(self, &before);
-	set_clock(self, guest_ns(self) - 200 * MS);
-	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNABLE));
-	get_times(self, &after);
+	set_back(self, RUNNABLE, &before, &after);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(before.in[i], after.in[i]);
 	EXPECT_EQ(after.entry, after.sum);

@@ -468,7 +468,6 @@ TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, t
 			run_vcpu(0);
 			EXPECT(guest_told(0, 80));
 		}
-		unit_mutants.work_lost = false;
 		xen_end();
 	}
 }

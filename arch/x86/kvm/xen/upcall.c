@@ -294,8 +294,8 @@ bool xen_tell_parked(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int i, r;
 
-	/* Before anything is taken: pairs with smp_rmb() in xen_wait_for_tellers(). */
 	atomic_inc(&ev->telling);
+	/* Before anything is taken: pairs with smp_rmb() in xen_wait_for_tellers(). */
 	smp_mb__after_atomic();
 
 	for (i = 0; i < XEN_INJECT_TRIES && xen_has_parked(x); i++) {
