@@ -334,8 +334,8 @@ static bool xen_retry_running(struct kvm *kvm)
 }
 
 /*
- * One that is not in KVM_RUN may not be for long, and its memory be saved. After the
- * others, as its page may take as long as user space likes.
+ * One that is not in KVM_RUN may stay so, and its memory be saved. After the others, as
+ * its page may take as long as user space likes.
  */
 static void xen_retry_stopped(struct kvm *kvm)
 {
