@@ -12,8 +12,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/timex.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -62,8 +65,20 @@ FIXTURE_SETUP(time)
 				  AREA_PAGE * XVM_PAGE));
 }
 
+/* Of the host's clock: microseconds that it goes on by in each 10,000 that pass. */
+#define TICK		10000
+
+static void slew(long tick)
+{
+	struct timex t = { .modes = ADJ_TICK, .tick = tick };
+
+	if (adjtimex(&t) < 0)
+		xvm_die("adjtimex");
+}
+
 FIXTURE_TEARDOWN(time)
 {
+	slew(TICK);
 	xvm_destroy(&self->vm);
 }
 
@@ -94,8 +109,8 @@ static uint32_t arg_gpa(void)
 	return ARG_PAGE * XVM_PAGE;
 }
 
-/* SCHEDOP_poll of a port that never fires, without a timeout. */
-static void set_poll(FIXTURE_DATA(time) *self)
+/* SCHEDOP_poll of a port that never fires; 0: without a timeout. */
+static void set_poll(FIXTURE_DATA(time) *self, uint64_t timeout)
 {
 	struct {
 		uint32_t ports, nr;
@@ -105,7 +120,7 @@ static void set_poll(FIXTURE_DATA(time) *self)
 
 	arg->ports = arg_gpa() + 16;
 	arg->nr = 1;
-	arg->timeout = 0;
+	arg->timeout = timeout;
 	arg->port = NEVER;
 	caller_set(&self->caller, HYPERVISOR_SCHED_OP, SCHEDOP_POLL, arg_gpa(),
 		   0);
@@ -114,7 +129,7 @@ static void set_poll(FIXTURE_DATA(time) *self)
 /* The vCPU polls in the kernel, until caller_end(). */
 static void sleep_begin(FIXTURE_DATA(time) *self, struct caller_thread *sleeper)
 {
-	set_poll(self);
+	set_poll(self, 0);
 	caller_start(sleeper, &self->caller);
 }
 
@@ -233,6 +248,97 @@ TEST_F(time, timers_are_never_early)
 			;
 		EXPECT_TRUE(xvm_pending(self->shinfo, PORT));
 		EXPECT_LE(attr.u.timer.expires_ns, guest_ns(self));
+	}
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return t.tv_sec * 1000 * MS + t.tv_nsec;
+}
+
+/* The host's clock goes a tenth faster or slower, of which the guest's knows nothing. */
+static void slew_well(long tick)
+{
+	int64_t raw, mono;
+
+	slew(tick);
+	xvm_sleep_ms(50);
+	raw = clock_ns(CLOCK_MONOTONIC_RAW);
+	mono = clock_ns(CLOCK_MONOTONIC);
+	xvm_sleep_ms(100);
+	raw = clock_ns(CLOCK_MONOTONIC_RAW) - raw;
+	mono = clock_ns(CLOCK_MONOTONIC) - mono;
+	if (llabs(mono - raw) < raw / 20)
+		xvm_die("the host's clock was not to be slewed");
+}
+
+static const long slews[] = { TICK + TICK / 10, TICK - TICK / 10 };
+
+TEST_F(time, timer_goes_by_the_guests_clock_whatever_the_hosts_does)
+{
+	uint64_t due, now;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		slew_well(slews[i]);
+		memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+		run(self);
+		due = guest_ns(self) + 1000 * MS;
+		xvm_timer(&self->vm, 0, PORT, 1000 * MS);
+		EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 2000));
+		now = guest_ns(self);
+		fprintf(stderr, "# tick %ld: %lld ns late\n", slews[i],
+			(long long)(now - due));
+		EXPECT_LE(due, now);
+		EXPECT_GE(due + 40 * MS, now);
+	}
+}
+
+TEST_F(time, poll_ends_by_the_guests_clock_whatever_the_hosts_does)
+{
+	uint64_t due, now;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		slew_well(slews[i]);
+		run(self);
+		due = guest_ns(self) + 1000 * MS;
+		set_poll(self, due);
+		caller_go(&self->caller);
+		now = guest_ns(self);
+		fprintf(stderr, "# tick %ld: %lld ns late\n", slews[i],
+			(long long)(now - due));
+		EXPECT_LE(due, now);
+		EXPECT_GE(due + 40 * MS, now);
+	}
+}
+
+/* How many come while the guest's clock goes on by a second. */
+TEST_F(time, ticks_go_by_the_guests_clock_whatever_the_hosts_does)
+{
+	uint64_t begin;
+	int i, ticks;
+
+	/* The port. */
+	xvm_timer(&self->vm, 0, PORT, 3600000 * MS);
+	for (i = 0; i < 2; i++) {
+		slew_well(slews[i]);
+		run(self);
+		ASSERT_EQ(0, xvm_cpu_attr(&self->vm, 0,
+					  KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC,
+					  20 * MS));
+		begin = guest_ns(self);
+		for (ticks = 0; guest_ns(self) - begin < 1010 * MS;)
+			if (xvm_pending(self->shinfo, PORT)) {
+				memset(self->shinfo + XEN_SHINFO_PENDING, 0, 512);
+				ticks++;
+			}
+		fprintf(stderr, "# tick %ld: %d ticks\n", slews[i], ticks);
+		EXPECT_LE(49, ticks);
+		EXPECT_GE(51, ticks);
 	}
 }
 

@@ -139,7 +139,7 @@ u64 kvm_get_wall_clock_epoch(struct kvm *kvm)
 bool kvm_get_monotonic_and_clockread(s64 *ns, u64 *tsc)
 {
 	*ns = ktime_get();
-	*tsc = unit_tsc;
+	*tsc = READ_ONCE(unit_tsc);
 
 	return true;
 }

@@ -7,7 +7,7 @@
 
 extern bool eager_page_split;
 extern u64 unit_tsc;
-#define rdtsc()				unit_tsc
+#define rdtsc()				READ_ONCE(unit_tsc)
 /* Ratios are whole numbers here, and 0 is one. */
 #define kvm_scale_tsc(tsc, ratio)	((tsc) * ((ratio) ?: 1))
 #define kvm_read_l1_tsc(vcpu, tsc) \

@@ -78,18 +78,25 @@ void xen_poll_wake_all(struct kvm *kvm)
 
 /**
  * struct xen_poll_timer - the end of a poll's patience
- * @timer: fires once
+ * @timer: fires when it is over, or to look at the clock again
  * @vcpu: who is polling
+ * @clock: its clock
+ * @timeout: guest time at which it is over, ns
  */
 struct xen_poll_timer {
 	struct hrtimer timer;
 	struct kvm_vcpu *vcpu;
+	struct xen_clock clock;
+	u64 timeout;
 };
 
 static enum hrtimer_restart xen_poll_timeout(struct hrtimer *timer)
 {
 	struct xen_poll_timer *t = container_of(timer, struct xen_poll_timer,
 						timer);
+
+	if (xen_timer_too_early(timer, t->vcpu->kvm, &t->clock, t->timeout))
+		return HRTIMER_RESTART;
 
 	xen_vcpu_wake(t->vcpu, 0);
 
@@ -188,7 +195,7 @@ static void xen_sleep(struct kvm_vcpu *vcpu)
 
 static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
 {
-	struct xen_poll_timer t = { .vcpu = vcpu };
+	struct xen_poll_timer t = { .vcpu = vcpu, .timeout = timeout };
 	ktime_t expires;
 
 	if (!timeout) {
@@ -196,6 +203,7 @@ static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
 		return;
 	}
 
+	xen_clock_note(vcpu, &t.clock);
 	if (!xen_guest_time_to_ktime(vcpu, timeout, &expires))
 		return;
 

@@ -242,7 +242,8 @@ void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu)
 	if (WARN_ON_ONCE(!vcpu->preempted) || !sched_info_on())
 		return;
 
-	xen_runstate_enter(vcpu, RUNSTATE_runnable, xen_clock_read(vcpu));
+	xen_runstate_enter(vcpu, RUNSTATE_runnable,
+			   xen_clock_read(vcpu->kvm, &xen_vcpu(vcpu)->clock));
 	if (xen_vcpu(vcpu)->runstate_area.active)
 		xen_area_write(vcpu);
 }
@@ -272,7 +273,7 @@ void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state)
 		return;
 
 	preempt_disable();
-	xen_clock_note(vcpu);
+	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock);
 	xen_runstate_enter(vcpu, state, xen_guest_time(vcpu, NULL));
 	preempt_enable();
 

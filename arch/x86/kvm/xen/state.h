@@ -69,12 +69,29 @@ struct xen_vm {
 #define XEN_POLL_UPCALL		-3	/* not in poll_mask: in SCHEDOP_block */
 
 /**
+ * struct xen_clock - a vCPU's guest clock as it was noted, for who cannot ask for it
+ * @tsc: the host's TSC
+ * @ns: guest time at @tsc
+ * @offset: KVM's offset of guest time by then, which KVM_SET_CLOCK changes
+ * @scaling: the guest's TSC ticks to one of the host's, as KVM scales them
+ * @mul: guest time of a guest's TSC tick, with @shift; 0: it cannot be computed so
+ * @shift: see @mul
+ */
+struct xen_clock {
+	u64 tsc;
+	u64 ns;
+	s64 offset;
+	u64 scaling;
+	u32 mul;
+	s8 shift;
+};
+
+/**
  * struct xen_vcpu - Xen state of a vCPU
  * @hcall_rip: where the hypercall is that the VMM is answering. vCPU only
  * @runstate: RUNSTATE_*. vCPU only, like all of run state
  * @upcall_vector: vector of this vCPU's own, injected as an edge, or 0; read
  *	without a lock
- * @clock_shift: see @clock_tsc
  * @unreachable: vcpu_info was not to be had when last asked for; cleared by
  *	whatever may have changed that. A hint that keeps a vCPU from spinning
  * @timer_priority: that of @timer_port's events, XEN_PRIORITY_NONE
@@ -86,10 +103,8 @@ struct xen_vm {
  * @halt_ns: time blocked in the kernel, when last looked at
  * @runstate_entry: guest time of the last change; 0: not started yet
  * @runstate_times: ns in each state; their sum is @runstate_entry
- * @clock_tsc: the host's TSC; with @clock_ns, @clock_mul and @clock_shift the guest's
- *	clock as last seen in process context, for sched-out, which cannot ask
- * @clock_ns: guest time at @clock_tsc; 0: it cannot be computed from the TSC
- * @clock_offset: KVM's offset of guest time by then, which KVM_SET_CLOCK changes
+ * @clock: the guest's clock as last seen in process context, for sched-out, which
+ *	cannot ask
  * @parked: dwords of evtchn_pending that a sender could not tell the guest of, since
  *	vcpu_info was not to be reached. Dwords are the same ports in either
  *	layout, which may change before the guest is told. Atomic
@@ -97,7 +112,6 @@ struct xen_vm {
  * @timers: its timers, once it has had any. Read without a lock
  * @told: exits there were, and one, when the vCPU was last told of an upcall; 0 since
  *	it has been with the VMM
- * @clock_mul: see @clock_tsc
  * @vcpu_id: the guest's number of this vCPU
  * @timer_port: VIRQ_TIMER's port or 0
  * @reader_cpu: see kvm_gpc_reader()
@@ -107,7 +121,6 @@ struct xen_vcpu {
 	u64 hcall_rip;
 	u32 runstate;
 	u8 upcall_vector;
-	s8 clock_shift;
 	bool unreachable;
 	u8 timer_priority;
 	struct gfn_to_pfn_cache vcpu_info;
@@ -118,14 +131,11 @@ struct xen_vcpu {
 	u64 halt_ns;
 	u64 runstate_entry;
 	u64 runstate_times[4];
-	u64 clock_tsc;
-	u64 clock_ns;
-	s64 clock_offset;
+	struct xen_clock clock;
 	DECLARE_BITMAP(parked, XEN_PORTS / XEN_PARKED_PORTS);
 	unsigned long todo;
 	struct xen_timers *timers;
 	u64 told;
-	u32 clock_mul;
 	u32 vcpu_id;
 	u32 timer_port;
 	int reader_cpu;

@@ -18,6 +18,19 @@
 #include "reach.h"
 #include "time.h"
 
+/*
+ * Of a longer sleep the last eighth is slept after another look at the guest's clock:
+ * adjtimex(2), and so NTP, may make CLOCK_MONOTONIC a tenth faster or slower.
+ */
+#define XEN_NAP_NS		(100 * NSEC_PER_MSEC)
+#define XEN_NAP_SHIFT		3
+
+/*
+ * A timer that is early by no more has its event sent: the interrupt takes longer on
+ * its way to the guest, which so never sees it early.
+ */
+#define XEN_TIMER_SLACK_NS	1000
+
 /* Refreshes before the wall clock is left to whoever flushes next. */
 #define XEN_WALL_CLOCK_TRIES	8
 
@@ -76,10 +89,27 @@ u64 xen_guest_time(struct kvm_vcpu *vcpu, ktime_t *mono)
 }
 
 /**
- * xen_guest_time_to_ktime - when is a guest time?
+ * xen_time_ahead - for how long is a timer to sleep until a guest time?
+ * @now: CLOCK_MONOTONIC
+ * @ns: how far away that time is by the guest's clock, anything
+ *
+ * Context: any.
+ * Return: CLOCK_MONOTONIC at which to look at the guest's clock again, at most
+ *	KTIME_MAX; not after that time, however NTP corrects the host's clock.
+ */
+ktime_t xen_time_ahead(ktime_t now, u64 ns)
+{
+	if (ns > XEN_NAP_NS)
+		ns -= ns >> XEN_NAP_SHIFT;
+
+	return ktime_add_safe(now, ns_to_ktime(min_t(u64, ns, S64_MAX)));
+}
+
+/**
+ * xen_guest_time_to_ktime - how long is it until a guest time?
  * @vcpu: the vCPU
  * @time: guest system time, ns; anything the guest likes
- * @expires: set to the same as CLOCK_MONOTONIC, at most KTIME_MAX
+ * @expires: set to CLOCK_MONOTONIC at which to look again, see xen_time_ahead()
  *
  * Context: as xen_guest_time().
  * Return: false if that time is not in the future.
@@ -91,62 +121,89 @@ bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
 	if (time <= now)
 		return false;
 
-	*expires = ktime_add_safe(*expires,
-				  ns_to_ktime(min_t(u64, time - now, S64_MAX)));
+	*expires = xen_time_ahead(*expires, time - now);
 
 	return true;
 }
 
 /**
- * xen_clock_note - remember the guest's clock for sched-out
+ * xen_clock_note - remember the guest's clock for sched-out, or for a timer
  * @vcpu: the vCPU
+ * @clock: set
  *
  * What time it is now, and how fast it goes: until the next time the offset of the
  * guest's TSC may change at any moment, and with it, but later, the clock.
  *
- * Context: the vCPU's task, preemption off, not in the middle of changing the clock.
+ * Context: the vCPU's task, or one that holds its mutex; not in the middle of changing
+ *	the clock.
  */
-void xen_clock_note(struct kvm_vcpu *vcpu)
+void xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
-	struct xen_vcpu *x = xen_vcpu(vcpu);
 	u64 ticks;
 
-	x->clock_tsc = rdtsc();
-	x->clock_mul = hv->tsc_to_system_mul;
-	x->clock_shift = hv->tsc_shift;
-	x->clock_offset = READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
-	x->clock_ns = 0;
+	/* Before the clock is read: a change after that is found out. */
+	clock->offset = READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
+	clock->tsc = rdtsc();
+	clock->scaling = vcpu->arch.l1_tsc_scaling_ratio;
+	clock->mul = 0;
 	if (xen_clock_is_tsc(vcpu) &&
 	    xen_ticks_since(hv->tsc_timestamp,
-			    kvm_read_l1_tsc(vcpu, x->clock_tsc), &ticks))
-		x->clock_ns = hv->system_time +
-			      pvclock_scale_delta(ticks, hv->tsc_to_system_mul,
-						  hv->tsc_shift);
+			    kvm_read_l1_tsc(vcpu, clock->tsc), &ticks)) {
+		clock->mul = hv->tsc_to_system_mul;
+		clock->shift = hv->tsc_shift;
+		clock->ns = hv->system_time +
+			    pvclock_scale_delta(ticks, clock->mul, clock->shift);
+	}
 }
 
 /**
- * xen_clock_read - the guest's system time at sched-out
- * @vcpu: the vCPU, of the current task
+ * xen_clock_read - the guest's system time, by a clock that has been noted
+ * @kvm: the VM
+ * @clock: the clock
  *
  * Context: any.
  * Return: ns.
  */
-u64 xen_clock_read(struct kvm_vcpu *vcpu)
+u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
 {
-	struct xen_vcpu *x = xen_vcpu(vcpu);
 	u64 ticks;
 
 	/* The VMM may have set it meanwhile. */
-	if (!x->clock_ns ||
-	    x->clock_offset != READ_ONCE(vcpu->kvm->arch.kvmclock_offset) ||
-	    !xen_ticks_since(x->clock_tsc, rdtsc(), &ticks))
-		return get_kvmclock_ns(vcpu->kvm);
+	if (!clock->mul ||
+	    clock->offset != READ_ONCE(kvm->arch.kvmclock_offset) ||
+	    !xen_ticks_since(clock->tsc, rdtsc(), &ticks))
+		return get_kvmclock_ns(kvm);
 
-	ticks = kvm_scale_tsc(ticks, vcpu->arch.l1_tsc_scaling_ratio);
+	ticks = kvm_scale_tsc(ticks, clock->scaling);
 
-	return x->clock_ns + pvclock_scale_delta(ticks, x->clock_mul,
-						 x->clock_shift);
+	return clock->ns + pvclock_scale_delta(ticks, clock->mul, clock->shift);
+}
+
+/**
+ * xen_timer_too_early - has a timer fired before a guest time?
+ * @timer: the timer, whose callback this is called from
+ * @kvm: the VM
+ * @clock: the guest's clock, noted when the timer was armed
+ * @time: guest time, ns
+ *
+ * It does where it is to look again, where CLOCK_MONOTONIC runs faster than the guest's
+ * clock, and where the VMM has set that clock back.
+ *
+ * Context: the timer's callback.
+ * Return: true if it is too early; the timer is set to go on.
+ */
+bool xen_timer_too_early(struct hrtimer *timer, struct kvm *kvm,
+			 const struct xen_clock *clock, u64 time)
+{
+	u64 now = xen_clock_read(kvm, clock);
+
+	if (now >= time || time - now <= XEN_TIMER_SLACK_NS)
+		return false;
+
+	hrtimer_set_expires(timer, xen_time_ahead(ktime_get(), time - now));
+
+	return true;
 }
 
 /* An odd version says that it is being written. */

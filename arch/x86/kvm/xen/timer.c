@@ -28,14 +28,14 @@
 
 /**
  * struct xen_armed - the clock that a timer was armed by
- * @clock: system_time of the vCPU's hv_clock
- * @offset: KVM's offset of guest time, which KVM_SET_CLOCK changes
+ * @clock: the guest's clock as it was, by which the callback tells the time
+ * @system_time: of the vCPU's hv_clock
  * @cpu: the CPU on which it was armed
  * @held: it has been stopped since, until the vCPU runs
  */
 struct xen_armed {
-	u64 clock;
-	s64 offset;
+	struct xen_clock clock;
+	u64 system_time;
 	int cpu;
 	bool held;
 };
@@ -52,8 +52,7 @@ struct xen_armed {
  * @periodic_by: the clock that @periodic goes by
  *
  * All but @vcpu are the vCPU task's, or its mutex holder's. The callback of @once
- * writes @expires and the offset of @once_by, that of @periodic writes @tick; neither
- * runs beside other writes.
+ * writes @expires, that of @periodic writes @tick; neither runs beside other writes.
  */
 struct xen_timers {
 	struct kvm_vcpu *vcpu;
@@ -72,16 +71,10 @@ static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
 	return smp_load_acquire(&xen_vcpu(vcpu)->timers);
 }
 
-static s64 xen_clock_offset(struct kvm_vcpu *vcpu)
-{
-	return READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
-}
-
-/* Before the clock is read: a change after that is found out. */
 static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
-	WRITE_ONCE(by->offset, xen_clock_offset(vcpu));
-	by->clock = vcpu->arch.hv_clock.system_time;
+	xen_clock_note(vcpu, &by->clock);
+	by->system_time = vcpu->arch.hv_clock.system_time;
 	by->cpu = raw_smp_processor_id();
 	by->held = false;
 }
@@ -89,8 +82,9 @@ static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 /* Is it to be armed anew: has it been held, or the clock changed since? */
 static bool xen_armed_before(const struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
-	return by->held || READ_ONCE(by->offset) != xen_clock_offset(vcpu) ||
-	       by->clock != vcpu->arch.hv_clock.system_time;
+	return by->held ||
+	       by->clock.offset != READ_ONCE(vcpu->kvm->arch.kvmclock_offset) ||
+	       by->system_time != vcpu->arch.hv_clock.system_time;
 }
 
 static void xen_timer_event(struct kvm_vcpu *vcpu)
@@ -102,35 +96,12 @@ static void xen_timer_event(struct kvm_vcpu *vcpu)
 			       READ_ONCE(xen_vcpu(vcpu)->timer_priority));
 }
 
-/*
- * The VMM has set the clock back, and the vCPU has not come by yet. Return: whether
- * it is too early for the event; the timer then runs on.
- */
-static bool xen_timer_early(struct xen_timers *t)
-{
-	s64 offset = xen_clock_offset(t->vcpu);
-	u64 now;
-
-	if (likely(offset == t->once_by.offset))
-		return false;
-
-	WRITE_ONCE(t->once_by.offset, offset);
-	now = get_kvmclock_ns(t->vcpu->kvm);
-	if (now >= t->expires)
-		return false;
-
-	hrtimer_set_expires(&t->once,
-			    ktime_add_safe(ktime_get(),
-					   min_t(u64, t->expires - now, S64_MAX)));
-
-	return true;
-}
-
 static enum hrtimer_restart xen_timer_fire(struct hrtimer *timer)
 {
 	struct xen_timers *t = container_of(timer, struct xen_timers, once);
 
-	if (xen_timer_early(t))
+	if (xen_timer_too_early(timer, t->vcpu->kvm, &t->once_by.clock,
+				t->expires))
 		return HRTIMER_RESTART;
 
 	WRITE_ONCE(t->expires, 0);
@@ -139,14 +110,28 @@ static enum hrtimer_restart xen_timer_fire(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+/* The tick that is due is over; those that were missed are not made up for, as in Xen. */
+static void xen_tick_on(struct xen_timers *t, u64 now)
+{
+	t->tick += t->period;
+	if (unlikely(t->tick <= now))
+		t->tick += (div64_u64(now - t->tick, t->period) + 1) * t->period;
+}
+
 static enum hrtimer_restart xen_periodic_fire(struct hrtimer *timer)
 {
 	struct xen_timers *t = container_of(timer, struct xen_timers, periodic);
+	const struct xen_clock *clock = &t->periodic_by.clock;
+	struct kvm *kvm = t->vcpu->kvm;
+	u64 now;
 
-	xen_timer_event(t->vcpu);
-	/* Ticks that were missed are not made up for, as in Xen. */
-	t->tick += hrtimer_forward_now(timer, ns_to_ktime(t->period)) *
-		   t->period;
+	if (!xen_timer_too_early(timer, kvm, clock, t->tick)) {
+		xen_timer_event(t->vcpu);
+		now = xen_clock_read(kvm, clock);
+		xen_tick_on(t, now);
+		hrtimer_set_expires(timer, xen_time_ahead(ktime_get(),
+							  t->tick - now));
+	}
 
 	return HRTIMER_RESTART;
 }
@@ -344,11 +329,10 @@ static void xen_periodic_again(struct xen_timers *t)
 	now = xen_guest_time(t->vcpu, &mono);
 	late = t->tick <= now;
 	if (late)
-		t->tick += (div64_u64(now - t->tick, t->period) + 1) *
-			   t->period;
+		xen_tick_on(t, now);
 	else
 		t->tick -= div64_u64(t->tick - now - 1, t->period) * t->period;
-	hrtimer_start(&t->periodic, ktime_add_ns(mono, t->tick - now),
+	hrtimer_start(&t->periodic, xen_time_ahead(mono, t->tick - now),
 		      HRTIMER_MODE_ABS_HARD);
 
 	if (late)
