@@ -27,7 +27,8 @@
 #include "side.h"
 
 #define CACHES		512	/* in use while events are delivered */
-#define SAMPLES_MAX	(1 << 21)
+#define LONGEST		(1 << 20)	/* ticks of a delivery; of longer ones only the longest is told */
+#define LINES		128	/* bytes that processors fetch at a time */
 #define OVERLAPS_MAX	(1 << 16)
 #define GAP_NS		400	/* an unmapping, from its start to its end */
 #define PAUSE_NS	400	/* from there to the next */
@@ -36,6 +37,7 @@
 #define TRIES		20	/* of what was disturbed */
 #define NOTIFIER_LOOPS	512
 #define REFRESH_LOOPS	512
+#define INTERRUPTS	64
 #define COUNT_LOOPS	64
 #define PORTS		512	/* of each vCPU: lines of their own */
 #define ZAPS		8	/* of one VM */
@@ -56,7 +58,13 @@ static int processors[CORES_VCPUS];
 static unsigned int nr_processors;
 static double ticks_per_ns;
 static uint64_t clock_cost;
-static uint32_t *samples, *overlaps;
+/*
+ * How many deliveries took so many ticks: a list of them would touch a page for each
+ * thousand, which is what the slowest thousandth then would show.
+ */
+static uint32_t took_ticks[LONGEST];
+static uint64_t longest;
+static uint32_t *overlaps;
 static int stop;	/* atomic */
 
 static void __attribute__((__noreturn__, __format__(printf, 1, 2)))
@@ -176,7 +184,8 @@ static void tell(const char *metric, const char *unit, const char *parameters,
 }
 
 /* One thread with something to do, until it is told to stop. */
-struct worker {
+/* Each on lines of its own: who counts is not to hold up who delivers. */
+struct __attribute__((__aligned__(LINES))) worker {
 	const struct cores_side *side;
 	unsigned int cpu;
 	enum storm storm;
@@ -190,6 +199,18 @@ static bool stopped(void)
 	return __atomic_load_n(&stop, __ATOMIC_RELAXED);
 }
 
+static void spin(uint64_t for_ticks)
+{
+	uint64_t start = __rdtsc();
+
+	while (__rdtsc() - start < for_ticks)
+		;
+}
+
+/*
+ * Without a storm it is as busy: threads of one processor core share more than memory,
+ * and what that costs is no storm's.
+ */
 static void *storm_main(void *arg)
 {
 	struct worker *w = arg;
@@ -204,16 +225,16 @@ static void *storm_main(void *arg)
 		start = ticks();
 		if (w->storm == OVERLAP)
 			w->side->overlap(gap);
-		else
+		else if (w->storm == UNRELATED)
 			w->side->unrelated(gap);
+		else
+			spin(gap);
 		start = ticks() - start - gap;
 		if (w->storm == OVERLAP && w->done < OVERLAPS_MAX)
 			overlaps[w->done] = start < UINT32_MAX ? start :
 								 UINT32_MAX;
 		w->done++;
-		start = __rdtsc();
-		while (__rdtsc() - start < pause)
-			;
+		spin(pause);
 	}
 	return NULL;
 }
@@ -226,12 +247,13 @@ static void *latency_main(void *arg)
 
 	bind_to(w->cpu);
 	w->side->enter(w->cpu);
-	while (!stopped() && w->done < SAMPLES_MAX) {
+	for (; !stopped(); w->done++) {
 		start = ticks();
 		w->side->deliver(0, w->done % PORTS);
 		took = ticks() - start;
 		took = took > clock_cost ? took - clock_cost : 0;
-		samples[w->done++] = took < UINT32_MAX ? took : UINT32_MAX;
+		longest = took > longest ? took : longest;
+		took_ticks[took < LONGEST ? took : LONGEST - 1]++;
 	}
 	return NULL;
 }
@@ -271,6 +293,16 @@ static void join(struct worker *w, unsigned int nr)
 	__atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
 }
 
+/* What @part of @n deliveries took at most, ticks. */
+static uint64_t percentile(uint64_t n, double part)
+{
+	uint64_t left = n * part, t = 0;
+
+	while (left >= took_ticks[t])
+		left -= took_ticks[t++];
+	return t < LONGEST - 1 ? t : longest;
+}
+
 /* False: other work of the machine's took too much of the time. */
 static bool try_latency(const struct cores_side *side, int nr, enum storm storm,
 			unsigned int rep, unsigned int ms)
@@ -280,18 +312,21 @@ static bool try_latency(const struct cores_side *side, int nr, enum storm storm,
 		{ .side = side, .cpu = 1, .storm = storm },
 	};
 	char parameters[64];
+	unsigned int threads = nr_processors > 1 ? 2 : 1;
 	uint64_t n, nr_overlaps;
 
+	memset(took_ticks, 0, sizeof(took_ticks));
+	longest = 0;
 	side->begin(CACHES);
-	if (storm != NONE) {
+	if (threads > 1) {
 		start(&w[1], storm_main);
 		sleep_ms(WARM_UP_MS);
 	}
 	start(&w[0], latency_main);
 	sleep_ms(ms);
-	join(w, storm == NONE ? 1 : 2);
+	join(w, threads);
 	n = w[0].done;
-	if (n < 1000 || (storm != NONE && w[1].done < 10)) {
+	if (n < 1000 || (threads > 1 && w[1].done < 10)) {
 		side->end();
 		return false;
 	}
@@ -306,13 +341,11 @@ static bool try_latency(const struct cores_side *side, int nr, enum storm storm,
 	}
 	side->end();
 
-	qsort(samples, n, sizeof(*samples), by_size);
-	tell("deliver_p50", "ns", parameters, nr, rep, to_ns(samples[n / 2]));
-	tell("deliver_p99", "ns", parameters, nr, rep,
-	     to_ns(samples[n * 99 / 100]));
+	tell("deliver_p50", "ns", parameters, nr, rep, to_ns(percentile(n, 0.5)));
+	tell("deliver_p99", "ns", parameters, nr, rep, to_ns(percentile(n, 0.99)));
 	tell("deliver_p999", "ns", parameters, nr, rep,
-	     to_ns(samples[n * 999 / 1000]));
-	tell("deliver_max", "ns", parameters, nr, rep, to_ns(samples[n - 1]));
+	     to_ns(percentile(n, 0.999)));
+	tell("deliver_max", "ns", parameters, nr, rep, to_ns(longest));
 	return true;
 }
 
@@ -325,6 +358,29 @@ static void latency(const struct cores_side *side, int nr, enum storm storm,
 		if (!--tries)
 			die("%s, storm=%s: too few events; the machine is busy",
 			    side_name[nr], storm_name[storm]);
+}
+
+/* What the rig has for an interrupt of other CPUs, while another runs. */
+static void interrupts(const struct cores_side *side, int nr, unsigned int rep)
+{
+	struct worker w = { .side = side, .cpu = 1 };
+	uint32_t took[INTERRUPTS];
+	uint64_t t;
+	int i;
+
+	bind_to(0);
+	side->begin(1);
+	start(&w, storm_main);
+	sleep_ms(WARM_UP_MS);
+	for (i = 0; i < INTERRUPTS; i++) {
+		t = ticks();
+		side->interrupt();
+		took[i] = ticks() - t;
+	}
+	join(&w, 1);
+	side->end();
+	qsort(took, INTERRUPTS, sizeof(*took), by_size);
+	tell("rig_interrupt", "ns", "", nr, rep, to_ns(took[INTERRUPTS / 2]));
 }
 
 static void rate(const struct cores_side *side, int nr, unsigned int cpus,
@@ -589,8 +645,10 @@ static void repetition(const struct cores_side *const *side, unsigned int rep,
 	for (i = 0; i < SIDES; i++) {
 		nr = (first + i) % SIDES;
 		zap_alone(side[nr], nr, rep);
-		if (nr_processors > 1)
+		if (nr_processors > 1) {
 			zap_beside(side[nr], nr, rep);
+			interrupts(side[nr], nr, rep);
+		}
 	}
 }
 
@@ -605,11 +663,9 @@ int main(int argc, char **argv)
 	ms = atoi(argv[3]);
 	if (reps < 1 || ms < 1)
 		die("nothing would be measured");
-	samples = calloc(SAMPLES_MAX, sizeof(*samples));
 	overlaps = calloc(OVERLAPS_MAX, sizeof(*overlaps));
-	if (!samples || !overlaps)
+	if (!overlaps)
 		die("no memory");
-	memset(samples, 1, SAMPLES_MAX * sizeof(*samples));
 	find_processors();
 	calibrate();
 	side[OURS] = load(argv[1], "ours");

@@ -18,6 +18,7 @@
 #ifndef UNIT_STOCK
 #include <pfncache/gpc_live.h>
 #endif
+#include "rig/cpu.h"
 #include "rig/kvm.h"
 #include "rig/lock.h"
 #include "side.h"
@@ -270,6 +271,7 @@ __attribute__((__visibility__("default"))) const struct cores_side cores_side = 
 	.unrelated = side_unrelated,
 	.overlap = side_overlap,
 	.refresh = side_refresh,
+	.interrupt = cores_interrupt_all,
 	.locks = side_locks,
 	.lost = side_lost,
 	.mmu_begin = side_mmu_begin,

@@ -22,6 +22,8 @@ struct cores_side {
 	void (*overlap)(unsigned int gap);
 	/* Caches of one page found gone, and looked up anew. */
 	void (*refresh)(void);
+	/* All processors that run threads of this process; waits for them. */
+	void (*interrupt)(void);
 	/* Of this thread, since it began; 0 where they are not counted. */
 	unsigned long (*locks)(void);
 	/* Writes that went to shared_info's page after it was taken away. */
