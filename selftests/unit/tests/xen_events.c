@@ -3,6 +3,7 @@
 #include <string.h>
 #include "xen_world.h"
 #include "rig/cpu.h"
+#include "together.h"
 
 static int send(int vcpu_id, u32 port)
 {
@@ -470,6 +471,58 @@ TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, t
 		}
 		xen_end();
 	}
+}
+
+static void teller_main(void *arg)
+{
+	struct kvm_vcpu *vcpu = arg;
+	uint64_t rnd = my_seed();
+	int idx;
+
+	while (!stopped()) {
+		idx = srcu_read_lock(&w.kvm->srcu);
+		xen_tell_parked(vcpu);
+		srcu_read_unlock(&w.kvm->srcu, idx);
+		jitter(&rnd);
+	}
+}
+
+TEST(xen_tellers, "race: xen: events: who finds nothing parked finds the guest told")
+{
+	unsigned long parked = 0, rounds = 0;
+	struct kvm_vcpu *vcpu;
+	struct unit_thread *t;
+	uint64_t begin;
+
+	unit_mutants.work_lost = true;
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	vcpu->wants_to_run = false;
+	start_over();
+	t = unit_thread_start("teller", w.mm, teller_main, vcpu);
+	begin = unit_now_ns();
+	while (unit_now_ns() < begin + unit_race_ms * 1000000ull ||
+	       (parked <= 100 && unit_now_ns() < begin + PATIENCE_NS)) {
+		u32 port = 1 + rounds++ % 4095;
+
+		unit_mm_zap(w.mm, SLOT_HVA + VI_PAGE(0), SLOT_HVA + VI_PAGE(1));
+		EXPECT_EQ(send(0, port), 1);
+		/* As KVM_XEN_VCPU_GET_ATTR, and a send by the VMM. */
+		if (xen_has_parked(xen_vcpu(vcpu)))
+			parked++;
+		while (xen_has_parked(xen_vcpu(vcpu)))
+			;
+		xen_wait_for_tellers(w.kvm);
+		EXPECT(guest_told(0, port));
+		*guest_pending(port) = 0;
+		/* Nobody else is in it. */
+		memset(guest_vi(0) + 8, 0, sizeof(u64));
+	}
+	stop_all();
+	unit_thread_join(t);
+	EXPECT(parked > 100);
+	unit_mutants.work_lost = false;
+	xen_end();
 }
 
 static bool will_look(void *vcpu)
