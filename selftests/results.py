@@ -116,6 +116,12 @@ class Case:
             self.results = [r for r in self.results if r not in before]
             self.results.append(Result(name, FAIL, f"{text} ({log})", known))
 
+    def unaccounted(self, text):
+        """Its VMs are gone, and memory that was theirs is still counted."""
+        name = self.named("leaves nothing mapped behind")
+        if all(r.name != name for r in self.results):
+            self.results.append(Result(name, FAIL, text))
+
     def said(self, result):
         """What the program said about a result that is not good."""
         test = result.name.partition(": ")[2]

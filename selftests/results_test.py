@@ -111,6 +111,10 @@ def others(suite):
     case.complaint("BUG: known", "log", "r")
     if suite.verdict([case], "ours").count(results.XFAIL) != 1:
         yield "a known complaint did not count as a known failure"
+    case.unaccounted("pages_4k 1")
+    if suite.verdict([case], "ours", False).status() == 0:
+        yield "memory that is not accounted for did not fail its case"
+    case.results.pop()
     case.complaint("BUG: new", "log")
     if suite.verdict([case], "ours").status() != 1:
         yield "a complaint hid behind one that is known"

@@ -165,6 +165,7 @@ class Boot:
         self.out = f"{lane.out}/boot-{lane.boots}"
         self.current = None
         self.lines = []
+        self.unaccounted = ""
         self.ran = set()        # names of cases that ran at least once
         self.done = set()       # and of those that need no other boot
         self.heard = time.monotonic()
@@ -174,13 +175,15 @@ class Boot:
         mark, rest = rig.marked(text)
         words = rest.split()
         if mark == "case" and words:
-            self.current, self.lines = words[0], []
+            self.current, self.lines, self.unaccounted = words[0], [], ""
             self.lane.started(self.current)
+        elif mark == "unaccounted":
+            self.unaccounted = rest
         elif mark == "end" and len(words) == 3:
             self.current = None
             self.ran.add(words[0])
             if self.lane.finished(words[0], int(words[1]), int(words[2]),
-                                  self.lines):
+                                  self.lines, self.unaccounted):
                 self.done.add(words[0])
         elif self.current:
             self.lines.append(text)
@@ -230,10 +233,12 @@ class Lane:
         self.runner.running.add(self.cases[name].title)
         self.runner.running.discard(self.booting)
 
-    def finished(self, name, status, seconds, lines):
+    def finished(self, name, status, seconds, lines, unaccounted):
         """A run of a case has ended. Returns whether it was the last."""
         case = self.cases[name]
         self.runner.suite.ran(case, self.modules, status, seconds, lines)
+        if unaccounted:
+            case.unaccounted(unaccounted)
         if case.left():
             return False
         if self.lost[name]:
