@@ -228,6 +228,24 @@ TEST_F(time, timer_is_on_time_when_the_tsc_is_set)
 	}
 }
 
+/* As by a VMM that restores one before the vCPU has run with its TSC. */
+TEST_F(time, timer_is_on_time_that_is_set_after_the_tsc)
+{
+	uint64_t due;
+
+	run(self);
+	set_tsc(self, 1LL << 45);
+	due = guest_ns(self) + 300 * MS;
+	xvm_timer(&self->vm, 0, PORT, 300 * MS);
+	xvm_sleep_ms(20);
+	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
+	run(self);
+	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, 1000));
+	EXPECT_LE(due, guest_ns(self));
+	EXPECT_GE(due + 100 * MS, guest_ns(self));
+}
+
 /* Each is seen after its time, and soon. */
 TEST_F(time, timers_are_never_early)
 {

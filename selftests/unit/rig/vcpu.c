@@ -159,7 +159,9 @@ int kvm_arch_vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kvm *kvm = file->private_data;
 
+	write_seqcount_begin(&kvm->arch.pvclock_sc);
 	kvm->arch.kvmclock_offset += arg;
+	write_seqcount_end(&kvm->arch.pvclock_sc);
 	unit_clock_ns += arg;
 
 	return 0;

@@ -77,9 +77,9 @@ TEST(xen_rs_account, "xen: runstate: delay is stolen, halts are blocked, the res
 	vcpu->stat.generic.halt_wait_ns += 100;
 	enter(RUNSTATE_runnable);
 	expect_times(560, 170, 130, 1000);
-	/* What happened while it was not running is that state's time. */
+	/* Preempted: it waits for a CPU, and then goes on with what it was about. */
 	unit_clock_ns += 100;
-	current->sched_info.run_delay += 40;
+	current->sched_info.run_delay += 100;
 	enter(RUNSTATE_running);
 	expect_times(560, 270, 130, 1000);
 	/* A clock that steps back, and is back. */
@@ -99,6 +99,30 @@ TEST(xen_rs_account, "xen: runstate: delay is stolen, halts are blocked, the res
 	unit_clock_ns += 5;
 	enter(RUNSTATE_running);
 	expect_times(575, 270, 130, 1000);
+	xen_end();
+}
+
+TEST(xen_rs_preempted_asleep, "xen: runstate: preempted on its way to sleep it is blocked while it sleeps")
+{
+	u64 state, entry, t[4];
+
+	runstate_begin(true);
+	enter(RUNSTATE_running);
+	enter(RUNSTATE_runnable);
+	xen_runstate_get(vcpu, &state, &entry, t);
+	EXPECT_EQ(state, RUNSTATE_runnable);
+	unit_clock_ns += 10000;
+	current->sched_info.run_delay += 50;
+	vcpu->stat.generic.halt_wait_ns += 9000;
+	enter(RUNSTATE_running);
+	expect_times(950, 50, 9000, 1000);
+	/* What the VMM says is so, it is whatever the thread does. */
+	kvm_xen_update_runstate(vcpu, RUNSTATE_runnable);
+	unit_clock_ns += 100;
+	current->sched_info.run_delay += 40;
+	vcpu->stat.generic.halt_wait_ns += 30;
+	enter(RUNSTATE_running);
+	expect_times(950, 150, 9000, 1000);
 	xen_end();
 }
 

@@ -81,7 +81,7 @@ void xen_poll_wake_all(struct kvm *kvm)
  * @timer: fires when it is over, or to look at the clock again
  * @vcpu: who is polling
  * @clock: its clock
- * @timeout: guest time at which it is over, ns
+ * @timeout: guest time at which it is over, ns; 0: when the timer fires
  */
 struct xen_poll_timer {
 	struct hrtimer timer;
@@ -95,7 +95,8 @@ static enum hrtimer_restart xen_poll_timeout(struct hrtimer *timer)
 	struct xen_poll_timer *t = container_of(timer, struct xen_poll_timer,
 						timer);
 
-	if (xen_timer_too_early(timer, t->vcpu->kvm, &t->clock, t->timeout))
+	if (t->timeout &&
+	    xen_timer_too_early(timer, t->vcpu->kvm, &t->clock, t->timeout))
 		return HRTIMER_RESTART;
 
 	xen_vcpu_wake(t->vcpu, 0);
@@ -193,6 +194,18 @@ static void xen_sleep(struct kvm_vcpu *vcpu)
 		kvm_lapic_switch_to_hv_timer(vcpu);
 }
 
+static void xen_sleep_timed(struct kvm_vcpu *vcpu, struct xen_poll_timer *t,
+			    ktime_t expires)
+{
+	hrtimer_init_on_stack(&t->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	t->timer.function = xen_poll_timeout;
+	hrtimer_start(&t->timer, expires, HRTIMER_MODE_ABS_HARD);
+	xen_sleep(vcpu);
+	hrtimer_cancel(&t->timer);
+	destroy_hrtimer_on_stack(&t->timer);
+}
+
+/* Until a guest time; 0: for as long as it takes. */
 static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
 {
 	struct xen_poll_timer t = { .vcpu = vcpu, .timeout = timeout };
@@ -204,15 +217,16 @@ static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
 	}
 
 	xen_clock_note(vcpu, &t.clock);
-	if (!xen_guest_time_to_ktime(vcpu, timeout, &expires))
-		return;
+	if (xen_guest_time_to_ktime(vcpu, timeout, &expires))
+		xen_sleep_timed(vcpu, &t, expires);
+}
 
-	hrtimer_init_on_stack(&t.timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-	t.timer.function = xen_poll_timeout;
-	hrtimer_start(&t.timer, expires, HRTIMER_MODE_ABS_HARD);
-	xen_sleep(vcpu);
-	hrtimer_cancel(&t.timer);
-	destroy_hrtimer_on_stack(&t.timer);
+/* For a moment, whatever becomes of the guest's clock: nobody might wake us. */
+static void xen_sleep_blind(struct kvm_vcpu *vcpu)
+{
+	struct xen_poll_timer t = { .vcpu = vcpu };
+
+	xen_sleep_timed(vcpu, &t, ktime_add_ns(ktime_get(), XEN_POLL_BLIND_NS));
 }
 
 /* Read the guest's ports and see that they exist. */
@@ -290,10 +304,10 @@ long xen_sched_poll(struct kvm_vcpu *vcpu, bool wide, u64 arg)
 			ready = xen_poll_ready(vcpu->kvm, ports, n);
 	}
 
-	/* What cannot be seen is looked at again soon: nobody might wake us. */
-	if (ready < 0)
-		timeout = xen_guest_time(vcpu, NULL) + XEN_POLL_BLIND_NS;
-	if (ready <= 0 && !r)
+	/* What cannot be seen is looked at again soon. */
+	if (ready < 0 && !r)
+		xen_sleep_blind(vcpu);
+	else if (!ready && !r)
 		xen_sleep_until(vcpu, timeout);
 
 	xen_poll_end(vcpu);
@@ -374,10 +388,9 @@ long xen_sched_block(struct kvm_vcpu *vcpu)
 	    !kvm_gpc_refresh(&x->vcpu_info, sizeof(struct vcpu_info)))
 		pending = xen_block_look(vcpu);
 
-	/* What cannot be seen is looked at again soon: nobody might wake us. */
+	/* What cannot be seen is looked at again soon. */
 	if (pending < 0)
-		xen_sleep_until(vcpu, xen_guest_time(vcpu, NULL) +
-				      XEN_POLL_BLIND_NS);
+		xen_sleep_blind(vcpu);
 	else if (!pending && xen_block_is_halt(vcpu))
 		vcpu->arch.mp_state = KVM_MP_STATE_HALTED;
 	else if (!pending)

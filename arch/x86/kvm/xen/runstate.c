@@ -188,7 +188,8 @@ static u64 xen_grown(u64 *seen, u64 now, u64 limit)
 /*
  * The time since the last change goes to the states it was spent in: what the
  * scheduler calls delay the vCPU waited for a CPU, what KVM calls halted it was
- * blocked. A clock that stepped back gives no time to anybody.
+ * blocked, also after it was preempted on its way to sleep; the rest it ran. A state
+ * that the VMM has said has all of it. A clock that stepped back gives no time to anybody.
  */
 static void xen_account(struct kvm_vcpu *vcpu, u64 now)
 {
@@ -204,12 +205,13 @@ static void xen_account(struct kvm_vcpu *vcpu, u64 now)
 	halted = xen_grown(&x->halt_ns, vcpu->stat.generic.halt_wait_ns,
 			   delta - steal);
 
-	if (x->runstate == RUNSTATE_running) {
-		x->runstate_times[RUNSTATE_runnable] += steal;
-		x->runstate_times[RUNSTATE_blocked] += halted;
-		delta -= steal + halted;
+	if (x->runstate != RUNSTATE_running && !x->preempted) {
+		x->runstate_times[x->runstate] += delta;
+		return;
 	}
-	x->runstate_times[x->runstate] += delta;
+	x->runstate_times[RUNSTATE_runnable] += steal;
+	x->runstate_times[RUNSTATE_blocked] += halted;
+	x->runstate_times[RUNSTATE_running] += delta - steal - halted;
 }
 
 static void xen_runstate_enter(struct kvm_vcpu *vcpu, u32 state, u64 now)
@@ -226,6 +228,7 @@ static void xen_runstate_enter(struct kvm_vcpu *vcpu, u32 state, u64 now)
 		x->halt_ns = vcpu->stat.generic.halt_wait_ns;
 	}
 	x->runstate = state;
+	x->preempted = false;
 }
 
 /**
@@ -244,6 +247,7 @@ void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu)
 
 	xen_runstate_enter(vcpu, RUNSTATE_runnable,
 			   xen_clock_read(vcpu->kvm, &xen_vcpu(vcpu)->clock));
+	xen_vcpu(vcpu)->preempted = true;
 	if (xen_vcpu(vcpu)->runstate_area.active)
 		xen_area_write(vcpu);
 }

@@ -72,7 +72,7 @@ struct xen_vm {
  * struct xen_clock - a vCPU's guest clock as it was noted, for who cannot ask for it
  * @tsc: the host's TSC
  * @ns: guest time at @tsc
- * @offset: KVM's offset of guest time by then, which KVM_SET_CLOCK changes
+ * @sequence: of KVM's clock by then, which changes with it
  * @scaling: the guest's TSC ticks to one of the host's, as KVM scales them
  * @mul: guest time of a guest's TSC tick, with @shift; 0: it cannot be computed so
  * @shift: see @mul
@@ -80,9 +80,9 @@ struct xen_vm {
 struct xen_clock {
 	u64 tsc;
 	u64 ns;
-	s64 offset;
 	u64 scaling;
 	u32 mul;
+	u32 sequence;
 	s8 shift;
 };
 
@@ -94,6 +94,7 @@ struct xen_clock {
  *	without a lock
  * @unreachable: vcpu_info was not to be had when last asked for; cleared by
  *	whatever may have changed that. A hint that keeps a vCPU from spinning
+ * @preempted: it is RUNSTATE_runnable since the scheduler took it off its CPU
  * @timer_priority: that of @timer_port's events, XEN_PRIORITY_NONE
  * @vcpu_info: the vcpu_info page
  * @time_info: a second copy of its clock
@@ -122,6 +123,7 @@ struct xen_vcpu {
 	u32 runstate;
 	u8 upcall_vector;
 	bool unreachable;
+	bool preempted;
 	u8 timer_priority;
 	struct gfn_to_pfn_cache vcpu_info;
 	struct gfn_to_pfn_cache time_info;

@@ -25,24 +25,35 @@
 #define XEN_NAP_NS		(100 * NSEC_PER_MSEC)
 #define XEN_NAP_SHIFT		3
 
-/*
- * A timer that is early by no more has its event sent: the interrupt takes longer on
- * its way to the guest, which so never sees it early.
- */
-#define XEN_TIMER_SLACK_NS	1000
+/* A timer that is early by no more waits for its time, and looks at most so often. */
+#define XEN_TIMER_SPIN_NS	1000
+#define XEN_TIMER_SPINS		64
 
 /* Refreshes before the wall clock is left to whoever flushes next. */
 #define XEN_WALL_CLOCK_TRIES	8
 
 /*
- * The guest's clock is a function of the TSC, and its parameters are known. While it
- * is to be computed anew, at the next entry, it is KVM's that is right.
+ * The guest's clock is a function of the TSC, with the parameters that the guest has,
+ * if they are made from KVM's clock as it is. Else they are yet to be computed anew, at
+ * the next entry, be it asked for or not (setting a TSC does not), and until then it is
+ * KVM's clock that is right. @sequence is set to which clock of KVM's that was.
  */
-static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu)
+static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu, u32 *sequence)
 {
-	return vcpu->kvm->arch.use_master_clock &&
-	       vcpu->arch.hv_clock.tsc_to_system_mul &&
-	       !kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
+	struct kvm_arch *ka = &vcpu->kvm->arch;
+	bool is_tsc;
+
+	do {
+		*sequence = read_seqcount_begin(&ka->pvclock_sc);
+		is_tsc = ka->use_master_clock && hv->tsc_to_system_mul &&
+			 hv->system_time == ka->master_kernel_ns +
+					    ka->kvmclock_offset &&
+			 hv->tsc_timestamp ==
+				kvm_read_l1_tsc(vcpu, ka->master_cycle_now);
+	} while (read_seqcount_retry(&ka->pvclock_sc, *sequence));
+
+	return is_tsc;
 }
 
 /*
@@ -69,9 +80,10 @@ u64 xen_guest_time(struct kvm_vcpu *vcpu, ktime_t *mono)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
 	u64 host_tsc, ticks;
+	u32 sequence;
 	s64 ns;
 
-	if (xen_clock_is_tsc(vcpu) &&
+	if (xen_clock_is_tsc(vcpu, &sequence) &&
 	    kvm_get_monotonic_and_clockread(&ns, &host_tsc) &&
 	    xen_ticks_since(hv->tsc_timestamp, kvm_read_l1_tsc(vcpu, host_tsc),
 			    &ticks)) {
@@ -95,7 +107,8 @@ u64 xen_guest_time(struct kvm_vcpu *vcpu, ktime_t *mono)
  *
  * Context: any.
  * Return: CLOCK_MONOTONIC at which to look at the guest's clock again, at most
- *	KTIME_MAX; not after that time, however NTP corrects the host's clock.
+ *	KTIME_MAX. That is not long after that time, however NTP corrects the host's
+ *	clock: by 500 ppm of 100 ms.
  */
 ktime_t xen_time_ahead(ktime_t now, u64 ns)
 {
@@ -142,12 +155,10 @@ void xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock)
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
 	u64 ticks;
 
-	/* Before the clock is read: a change after that is found out. */
-	clock->offset = READ_ONCE(vcpu->kvm->arch.kvmclock_offset);
 	clock->tsc = rdtsc();
 	clock->scaling = vcpu->arch.l1_tsc_scaling_ratio;
 	clock->mul = 0;
-	if (xen_clock_is_tsc(vcpu) &&
+	if (xen_clock_is_tsc(vcpu, &clock->sequence) &&
 	    xen_ticks_since(hv->tsc_timestamp,
 			    kvm_read_l1_tsc(vcpu, clock->tsc), &ticks)) {
 		clock->mul = hv->tsc_to_system_mul;
@@ -169,11 +180,14 @@ u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
 {
 	u64 ticks;
 
-	/* The VMM may have set it meanwhile. */
+	/* The VMM may have set it meanwhile, or KVM taken a new start. */
 	if (!clock->mul ||
-	    clock->offset != READ_ONCE(kvm->arch.kvmclock_offset) ||
-	    !xen_ticks_since(clock->tsc, rdtsc(), &ticks))
+	    read_seqcount_retry(&kvm->arch.pvclock_sc, clock->sequence))
 		return get_kvmclock_ns(kvm);
+
+	/* The host's TSC has begun anew, and KVM does not know yet. */
+	if (!xen_ticks_since(clock->tsc, rdtsc(), &ticks))
+		return clock->ns;
 
 	ticks = kvm_scale_tsc(ticks, clock->scaling);
 
@@ -188,7 +202,8 @@ u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
  * @time: guest time, ns
  *
  * It does where it is to look again, where CLOCK_MONOTONIC runs faster than the guest's
- * clock, and where the VMM has set that clock back.
+ * clock, and where the VMM has set that clock back. What is left of a microsecond is
+ * waited for here.
  *
  * Context: the timer's callback.
  * Return: true if it is too early; the timer is set to go on.
@@ -197,8 +212,15 @@ bool xen_timer_too_early(struct hrtimer *timer, struct kvm *kvm,
 			 const struct xen_clock *clock, u64 time)
 {
 	u64 now = xen_clock_read(kvm, clock);
+	int i;
 
-	if (now >= time || time - now <= XEN_TIMER_SLACK_NS)
+	for (i = 0; now < time && time - now <= XEN_TIMER_SPIN_NS; i++) {
+		if (i == XEN_TIMER_SPINS)
+			return false;
+		cpu_relax();
+		now = xen_clock_read(kvm, clock);
+	}
+	if (now >= time)
 		return false;
 
 	hrtimer_set_expires(timer, xen_time_ahead(ktime_get(), time - now));

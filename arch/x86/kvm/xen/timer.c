@@ -29,13 +29,13 @@
 /**
  * struct xen_armed - the clock that a timer was armed by
  * @clock: the guest's clock as it was, by which the callback tells the time
- * @system_time: of the vCPU's hv_clock
+ * @guest: what the guest had of it
  * @cpu: the CPU on which it was armed
  * @held: it has been stopped since, until the vCPU runs
  */
 struct xen_armed {
 	struct xen_clock clock;
-	u64 system_time;
+	struct pvclock_vcpu_time_info guest;
 	int cpu;
 	bool held;
 };
@@ -74,7 +74,7 @@ static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
 static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
 	xen_clock_note(vcpu, &by->clock);
-	by->system_time = vcpu->arch.hv_clock.system_time;
+	by->guest = vcpu->arch.hv_clock;
 	by->cpu = raw_smp_processor_id();
 	by->held = false;
 }
@@ -82,9 +82,15 @@ static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 /* Is it to be armed anew: has it been held, or the clock changed since? */
 static bool xen_armed_before(const struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
-	return by->held ||
-	       by->clock.offset != READ_ONCE(vcpu->kvm->arch.kvmclock_offset) ||
-	       by->system_time != vcpu->arch.hv_clock.system_time;
+	const struct pvclock_vcpu_time_info *was = &by->guest;
+	const struct pvclock_vcpu_time_info *is = &vcpu->arch.hv_clock;
+
+	return by->held || was->system_time != is->system_time ||
+	       was->tsc_timestamp != is->tsc_timestamp ||
+	       was->tsc_to_system_mul != is->tsc_to_system_mul ||
+	       was->tsc_shift != is->tsc_shift ||
+	       read_seqcount_retry(&vcpu->kvm->arch.pvclock_sc,
+				   by->clock.sequence);
 }
 
 static void xen_timer_event(struct kvm_vcpu *vcpu)

@@ -9,6 +9,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
+#include <linux/seqlock.h>
 #include <linux/spinlock.h>
 #include <asm/kvm_mmu.h>
 #include <asm/pvclock-abi.h>
@@ -35,7 +36,9 @@ struct kvm_vcpu_xen {
 struct kvm_arch {
 	struct kvm_xen xen;
 	struct kvm_xen_hvm_config xen_hvm_config;
+	seqcount_raw_spinlock_t pvclock_sc;
 	bool use_master_clock;
+	u64 master_kernel_ns, master_cycle_now;
 	s64 kvmclock_offset;
 
 	/* The TDP MMU's, and what it asks */
