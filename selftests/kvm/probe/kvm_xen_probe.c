@@ -146,7 +146,7 @@ static struct kretprobe probe_functions[PROBE_NR_HELD] = {
 	[PROBE_RECLAIMED] = PROBE_RETURN_OF("kvm_arch_guest_memory_reclaimed"),
 	[PROBE_ALL_CPUS] = PROBE_RETURN_OF("kvm_make_all_cpus_request"),
 	[PROBE_TDP_LOG] = PROBE_RETURN_OF("tdp_leafs_clear"),
-	[PROBE_TDP_ZAP] = PROBE_RETURN_OF("tdp_spte_try_set"),
+	[PROBE_TDP_ZAP] = PROBE_RETURN_OF("tdp_pass_open"),
 	[PROBE_TDP_NX] = PROBE_RETURN_OF("tdp_spte_try_set"),
 };
 

@@ -25,8 +25,9 @@ enum kvm_xen_probe_fn {
 	PROBE_RECLAIMED,	/* kvm_arch_guest_memory_reclaimed() */
 	PROBE_ALL_CPUS,		/* kvm_make_all_cpus_request() */
 	/*
-	 * tdp_spte_try_set(), or what the stock modules have in its place; probed
-	 * from PROBE_IOC_HOLD on until the session ends, for it is called often.
+	 * tdp_leafs_clear(), tdp_pass_open() and tdp_spte_try_set(), or what the stock
+	 * modules have in their place; probed from PROBE_IOC_HOLD on until the session
+	 * ends, for they are called often.
 	 */
 	PROBE_TDP_LOG,		/* kvm_tdp_mmu_clear_dirty_pt_masked() */
 	PROBE_TDP_ZAP,		/* kvm_tdp_mmu_unmap_gfn_range() */

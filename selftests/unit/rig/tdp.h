@@ -27,6 +27,8 @@ int unit_mmu_notifier_register(struct mmu_notifier *mn, struct mm_struct *mm);
 void unit_mmu_vcpu_init(struct kvm_vcpu *vcpu, struct kvm *kvm, int id);
 /* TLB flushes of all processors so far; atomic. */
 extern unsigned long unit_mmu_flushes;
+/* How often somebody at work on the tables has asked who waits; atomic. */
+extern unsigned long unit_mmu_wanted_asked;
 /* A guest's memory caches, and its roots. */
 void unit_mmu_topup(struct kvm_vcpu *vcpu);
 void unit_mmu_drop_caches(struct kvm_vcpu *vcpu);

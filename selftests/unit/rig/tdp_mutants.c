@@ -17,6 +17,7 @@
 #include "tdp_mmu.h"
 
 void __real_tdp_pass_open(struct tdp_pass *p);
+bool __real_tdp_pass_wanted(struct tdp_pass *p);
 void __real_tdp_walk_next(struct tdp_walk *w);
 void __real_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __real_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end);
@@ -30,6 +31,7 @@ struct kvm_mmu_page *__real_tdp_root_next(struct kvm *kvm, struct kvm_mmu_page *
 					  int as_id, bool only_valid);
 
 void __wrap_tdp_pass_open(struct tdp_pass *p);
+bool __wrap_tdp_pass_wanted(struct tdp_pass *p);
 void __wrap_tdp_walk_next(struct tdp_walk *w);
 void __wrap_tdp_table_linked(struct kvm *kvm, struct kvm_mmu_page *sp);
 void __wrap_tdp_zap_gfns(struct kvm *kvm, bool only_valid, gfn_t start, gfn_t end);
@@ -46,6 +48,14 @@ void __wrap_tdp_pass_open(struct tdp_pass *p)
 {
 	if (!unit_mutants.unsettled_unseen)
 		__real_tdp_pass_open(p);
+}
+
+unsigned long unit_mmu_wanted_asked;
+
+bool __wrap_tdp_pass_wanted(struct tdp_pass *p)
+{
+	__atomic_fetch_add(&unit_mmu_wanted_asked, 1, __ATOMIC_RELAXED);
+	return __real_tdp_pass_wanted(p);
 }
 
 void __wrap_tdp_walk_next(struct tdp_walk *w)

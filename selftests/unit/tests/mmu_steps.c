@@ -436,6 +436,25 @@ TEST(mmu_step_unmap, "mmu: an unmap takes what it covers and nothing else")
 	end();
 }
 
+TEST(mmu_step_unmap_tables, "mmu: an unmap of several tables asks once for each who waits")
+{
+	unsigned long asked;
+
+	begin(UNIT_NPT, HOST_NEVER);
+	faults(HOST_GFN, HOST_PAGES, true);
+	/* The end of a table, the next one, and the beginning of the one after that. */
+	asked = unit_mmu_wanted_asked;
+	host_unmap(GFN - 2, GFN + HOST_REGION + 3, true);
+	asked = unit_mmu_wanted_asked - asked;
+	EXPECT_EQ(mapped(PG_LEVEL_4K), HOST_PAGES - HOST_REGION - 5);
+	EXPECT_EQ(faults(HOST_GFN, HOST_REGION - 2, true), 0);
+	EXPECT_EQ(faults(GFN + HOST_REGION + 3, HOST_REGION - 3, true), 0);
+	/* And for each memslot. */
+	unit_log("asked %lu\n", asked);
+	EXPECT(asked >= 1 && asked <= 8);
+	end();
+}
+
 TEST(mmu_step_slot, "mmu: a memslot that goes takes its pages at once, if the rest is to stay")
 {
 	begin(UNIT_NPT, HOST_CHANCE);

@@ -103,8 +103,9 @@ static void tdp_table_gone(struct tdp_pass *p, struct kvm_mmu_page *sp)
 	for (sptep = sp->spt; sptep < sp->spt + SPTE_ENT_PER_PAGE;
 	     sptep++, gfn += span) {
 		/*
-		 * Pairs with the cmpxchg in tdp_spte_try_set(): whoever still finds
-		 * the table has written before, and is seen here, or will fail.
+		 * Pairs with the cmpxchg in tdp_spte_try_set(), tdp_leaf_clear() and
+		 * tdp_leaf_zap(): whoever still finds the table has written before, and
+		 * is seen here, or will fail.
 		 */
 		old = xchg(sptep, FROZEN_SPTE);
 		if (is_shadow_present_pte(old))
@@ -207,6 +208,52 @@ bool tdp_leafs_clear(struct tdp_pass *p, struct kvm_mmu_page *sp,
 			changed |= tdp_leaf_clear(sp, i + __ffs(word), bits);
 
 	return changed;
+}
+
+static bool tdp_leaf_zap(struct tdp_pass *p, struct kvm_mmu_page *sp, unsigned int i)
+{
+	u64 *sptep = &sp->spt[i];
+	u64 spte = READ_ONCE(*sptep);
+
+	do {
+		if (!is_shadow_present_pte(spte))
+			return false;
+		if (!p->open)
+			tdp_pass_open(p);
+		/* Pairs with the xchg in tdp_table_gone(). */
+	} while (!try_cmpxchg64(sptep, &spte, SHADOW_NONPRESENT_VALUE));
+
+	trace_kvm_tdp_mmu_spte_changed(kvm_mmu_page_as_id(sp), sp->gfn + i,
+				       PG_LEVEL_4K, spte, SHADOW_NONPRESENT_VALUE);
+	tdp_leaf_changed(spte, SHADOW_NONPRESENT_VALUE, false);
+
+	return true;
+}
+
+/**
+ * tdp_leafs_zap - empty pages' entries
+ * @p: the pass
+ * @sp: a table of level 4K
+ * @start: the first of the entries
+ * @end: the entry after the last
+ *
+ * The same as tdp_spte_try_set() for the other change that there is so much of. What
+ * others write to all the time, as the line of mmu_lock, is not looked at for each.
+ *
+ * Context: mmu_lock held, shared or not; RCU read section.
+ * Return: whether any page was mapped.
+ */
+bool tdp_leafs_zap(struct tdp_pass *p, struct kvm_mmu_page *sp, unsigned int start,
+		   unsigned int end)
+{
+	long zapped = 0;
+
+	while (start < end)
+		zapped += tdp_leaf_zap(p, sp, start++);
+
+	p->pages[PG_LEVEL_4K - 1] -= zapped;
+
+	return zapped;
 }
 
 /**

@@ -9,6 +9,8 @@
 
 bool tdp_leafs_clear(struct tdp_pass *p, struct kvm_mmu_page *sp,
 		     const unsigned long *pages, u64 bits);
+bool tdp_leafs_zap(struct tdp_pass *p, struct kvm_mmu_page *sp, unsigned int start,
+		   unsigned int end);
 bool tdp_spte_try_set(struct tdp_pass *p, u64 *sptep, u64 *old, u64 new);
 bool tdp_spte_try_link(struct tdp_pass *p, u64 *sptep, u64 *old,
 		       struct kvm_mmu_page *sp);

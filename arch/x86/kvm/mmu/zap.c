@@ -12,18 +12,33 @@
 #include "x86.h"
 #include "zap.h"
 
+/* Drop those pages of a leaf table that are in a range. */
+static bool tdp_zap_table(struct tdp_pass *p, struct kvm_mmu_page *sp, gfn_t start,
+			  gfn_t end)
+{
+	start = max(start, sp->gfn);
+	end = min(end, sp->gfn + SPTE_ENT_PER_PAGE);
+
+	return tdp_leafs_zap(p, sp, start - sp->gfn, end - sp->gfn);
+}
+
 static void tdp_zap_leafs(struct tdp_pass *p, struct kvm_mmu_page *root,
 			  gfn_t start, gfn_t end)
 {
 	struct tdp_walk w = {};
 
-	tdp_for_each_spte(&w, p, root, start, end, PG_LEVEL_4K) {
+	/* A leaf table is seen to at once. */
+	tdp_for_each_spte(&w, p, root, start, end, PG_LEVEL_2M) {
 		if (tdp_walk_break(&w))
 			continue;
 
 		while (tdp_walk_at_leaf(&w))
 			if (tdp_walk_try_set(&w, SHADOW_NONPRESENT_VALUE))
 				p->flush = true;
+
+		if (w.level == PG_LEVEL_2M && tdp_walk_at_table(&w) &&
+		    tdp_zap_table(p, spte_to_child_sp(w.spte), start, end))
+			p->flush = true;
 	}
 }
 
