@@ -45,7 +45,7 @@ PLANTED(p_unsettled, "mmu: an unmap that finds nothing, and does not wait for wh
 }
 
 PLANTED(p_retry, "mmu: faults that map what they resolved before an unmap",
-	"after the page has gone|after it has gone|not in a huge page any more|data race|KVM_BUG_ON")
+	"after the page has gone|after it has gone|was never told dirty|not in a huge page any more|data race|KVM_BUG_ON")
 {
 	unit_mutants.retry_never = true;
 	unmaps();
