@@ -48,23 +48,29 @@ void gpc_unmap(kvm_pfn_t pfn, void *khva)
  * range was listed before, and is found in the list, or its end has come already,
  * and with it the page's.
  *
- * Return: 0, -EINTR for a fatal signal, -EFAULT without an address space.
+ * Return: whether there is none; or @dead, that there is no address space.
  */
+static bool gpc_try_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+			bool *dead)
+{
+	/* Before the list is asked, under its lock. */
+	WRITE_ONCE(gpc->stale, false);
+
+	return !gpc_must_wait(m, gpc->uhva, dead);
+}
+
+/* Return: 0, -EINTR for a fatal signal, -EFAULT without an address space. */
 static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 {
 	bool dead;
 
-	for (;;) {
-		/* Before the list is asked, under its lock. */
-		WRITE_ONCE(gpc->stale, false);
-		if (!gpc_must_wait(m, gpc->uhva, &dead))
-			return dead ? -EFAULT : 0;
-
+	if (unlikely(!gpc_try_arm(m, gpc, &dead))) {
 		atomic_long_inc(&m->stats.waits);
-		if (wait_event_killable(m->wait,
-					!gpc_must_wait(m, gpc->uhva, &dead)))
+		if (wait_event_killable(m->wait, gpc_try_arm(m, gpc, &dead)))
 			return -EINTR;
 	}
+
+	return dead ? -EFAULT : 0;
 }
 
 /*
@@ -102,8 +108,7 @@ static bool gpc_commit(struct gfn_to_pfn_cache *gpc, kvm_pfn_t pfn, void *khva)
  * meanwhile; and not for longer, since their going is what would wake it. It
  * leaves the last of them to be put by somebody who holds no locks.
  */
-static kvm_pfn_t gpc_resolve(struct gpc_manager *m,
-			     struct gfn_to_pfn_cache *gpc)
+static kvm_pfn_t gpc_resolve(struct gfn_to_pfn_cache *gpc)
 {
 	struct mm_struct *mm = gpc->kvm->mm;
 	bool borrowed = current->flags & PF_KTHREAD;
@@ -115,7 +120,6 @@ static kvm_pfn_t gpc_resolve(struct gpc_manager *m,
 	WRITE_ONCE(gpc->gup_pid, current->pid);
 	pfn = hva_to_pfn(gpc->uhva, false, false, NULL, true, NULL);
 	WRITE_ONCE(gpc->gup_pid, 0);
-	atomic_long_inc(&m->stats.gups);
 
 	if (borrowed)
 		mmput_async(mm);
@@ -157,7 +161,7 @@ int gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		if (r)
 			break;
 
-		pfn = gpc_resolve(m, gpc);
+		pfn = gpc_resolve(gpc);
 		if (is_error_noslot_pfn(pfn)) {
 			r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
 			break;

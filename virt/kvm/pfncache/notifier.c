@@ -33,7 +33,7 @@ static void gpc_inflight_add(struct gpc_manager *m, unsigned long start,
 	struct gpc_inflight_range *r;
 
 	raw_spin_lock(&f->lock);
-	f->nr_events++;
+	WRITE_ONCE(f->nr_events, f->nr_events + 1);
 	if (likely(f->nr < GPC_INFLIGHT_MAX)) {
 		r = &f->range[f->nr++];
 		r->start = start;
@@ -96,7 +96,8 @@ static bool gpc_inflight_overlaps(struct gpc_inflight_range *r,
  * @uhva: any user address in the page
  * @dead: set if the address space is gone, in which case the answer is false
  *
- * If the answer is yes, the end of the invalidation wakes @m->wait.
+ * If the answer is yes, the end of the invalidation wakes @m->wait. If it is no, the caller
+ * goes on to resolve the page, and that is counted.
  *
  * Context: process context.
  */
@@ -115,6 +116,8 @@ bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead)
 			wait = gpc_inflight_overlaps(&f->unlisted, first, last);
 		for (i = 0; i < f->nr && !wait; i++)
 			wait = gpc_inflight_overlaps(&f->range[i], first, last);
+		if (likely(!wait))
+			WRITE_ONCE(f->nr_gups, f->nr_gups + 1);
 	}
 	raw_spin_unlock(&f->lock);
 

@@ -41,7 +41,9 @@ struct gpc_inflight_range {
  *	of the process take it
  * @nr: entries of @range in use
  * @nr_unlisted: invalidations for which @range had no room
- * @nr_events: invalidations seen so far
+ * @nr_events: invalidations seen so far. Shown without the lock, like @nr_gups
+ * @nr_gups: page resolutions begun so far (hva_to_pfn() calls); 1 per refresh unless
+ *	raced
  * @dead: the address space is gone; nothing can be resolved any more
  * @unlisted: covers all of the @nr_unlisted, and what lies between them
  * @range: the others. Equal ranges are interchangeable, which is what lets an
@@ -52,6 +54,7 @@ struct gpc_inflight {
 	unsigned int nr;
 	unsigned long nr_unlisted;
 	unsigned long nr_events;
+	unsigned long nr_gups;
 	bool dead;
 	struct gpc_inflight_range unlisted;
 	struct gpc_inflight_range range[GPC_INFLIGHT_MAX];
@@ -70,18 +73,16 @@ struct gpc_inflight {
  * @hits: caches that an invalidation really took. Protected by the index's
  *	xa_lock, like @caches
  * @caches: caches indexed now
- * @gups: page resolutions (hva_to_pfn() calls); 1 per refresh unless raced.
- *	Atomic, like all below
- * @waits: times a refresh slept for an overlapping invalidation
+ * @waits: times a refresh waited for overlapping invalidations. Atomic, like all below
  * @raced: resolutions thrown away because an invalidation overlapped them, and
- *	made again. What is left of @gups is how many refreshes had to resolve one
+ *	made again. What is left of &gpc_inflight.nr_gups is how many refreshes had to
+ *	resolve one
  * @failures: refreshes that returned an error
  * @quiesces: times the readers without a lock were waited for
  */
 struct gpc_stats {
 	unsigned long hits;
 	unsigned long caches;
-	atomic_long_t gups;
 	atomic_long_t waits;
 	atomic_long_t raced;
 	atomic_long_t failures;

@@ -14,7 +14,7 @@ static int gpc_stats_show(struct seq_file *s, void *unused)
 	struct gpc_manager *m = s->private;
 	struct gpc_stats *st = &m->stats;
 	long raced = atomic_long_read(&st->raced);
-	long gups = atomic_long_read(&st->gups);
+	long gups = READ_ONCE(m->inflight.nr_gups);
 
 	/* Counters of a running VM: each is right, together they are a blur. */
 	seq_printf(s, "caches %lu\n", READ_ONCE(st->caches));
