@@ -440,7 +440,7 @@ static void alone(const struct cores_side *side, int nr, unsigned int caches,
 				side->overlap(0);
 				t = ticks();
 				side->refresh();
-				sum += ticks() - t;
+				sum += ticks() - t - clock_cost;
 			}
 		} while (switches() != before && --tries);
 		tell("refresh", "ns", parameters, nr, rep,

@@ -42,6 +42,14 @@ void cores_yield(void)
 	sched_yield();
 }
 
+void cores_spin_wait(uint32_t *id, uint16_t ticket)
+{
+	unsigned int n = 0;
+
+	while (__atomic_load_n((uint16_t *)id, __ATOMIC_ACQUIRE) != ticket)
+		cores_spin(&n);
+}
+
 /* The lock was not free for a reader, who is counted in it already. */
 void cores_read_wait(uint32_t *id)
 {

@@ -35,12 +35,6 @@ static struct kvm *kvm;
 static struct kvm_vcpu *vcpus[CORES_VCPUS];
 static unsigned int nr_vcpus;
 
-bool unit_spte_cmpxchg(u64 *p, u64 *old, u64 new)
-{
-	return __atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
-}
-
 unsigned long unit_table_alloc(unsigned int gfp, const char *where)
 {
 	struct cores_table *t = aligned_alloc(sizeof(*t), sizeof(*t));
@@ -55,11 +49,6 @@ unsigned long unit_table_alloc(unsigned int gfp, const char *where)
 void unit_table_free(unsigned long addr, const char *where)
 {
 	free((void *)addr);
-}
-
-void kvm_update_page_stats(struct kvm *kvm, int level, int count)
-{
-	atomic64_add(count, &kvm->stat.pages[level - 1]);
 }
 
 void kvm_account_pgtable_pages(void *virt, int nr) {}

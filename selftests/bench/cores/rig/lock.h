@@ -35,16 +35,15 @@ enum unit_lock_want {
 /* A spinlock's word: the ticket being served below, the next one above. */
 #define TICKET		0x10000u
 
+/* Out of line, as the kernel's: who need not wait has no use for its registers. */
+void cores_spin_wait(uint32_t *id, uint16_t ticket);
+
 static inline void cores_spin_lock(uint32_t *id)
 {
 	uint32_t was = __atomic_fetch_add(id, TICKET, __ATOMIC_ACQUIRE);
-	unsigned int n = 0;
 
-	while ((uint16_t)was != was >> 16) {
-		cores_spin(&n);
-		was = (was & 0xffff0000) |
-		      __atomic_load_n((uint16_t *)id, __ATOMIC_ACQUIRE);
-	}
+	if (__builtin_expect((uint16_t)was != was >> 16, 0))
+		cores_spin_wait(id, was >> 16);
 }
 
 static inline bool cores_spin_trylock(uint32_t *id)

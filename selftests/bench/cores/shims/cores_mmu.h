@@ -22,6 +22,19 @@
 #define cond_resched_rwlock_read(l)	((void)(l), 0)
 #define cond_resched_rwlock_write(l)	((void)(l), 0)
 
+/* In line, as in the kernel: a call would cost more than what it is for. */
+#undef try_cmpxchg64
+#define try_cmpxchg64(p, old, new) \
+	__atomic_compare_exchange_n(p, old, new, false, __ATOMIC_SEQ_CST, \
+				    __ATOMIC_SEQ_CST)
+
+static inline void cores_update_page_stats(struct kvm *kvm, int level, int count)
+{
+	atomic64_add(count, &kvm->stat.pages[level - 1]);
+}
+
+#define kvm_update_page_stats	cores_update_page_stats
+
 #define __va(address)		((void *)(address))
 #define get_zeroed_page(gfp)	unit_table_alloc((gfp) | __GFP_ZERO, UNIT_HERE)
 
