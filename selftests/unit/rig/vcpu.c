@@ -4,6 +4,7 @@
 #include "rig/vcpu.h"
 #include "arch/x86/kvm/xen.h"
 #include <linux/eventfd.h>
+#include "arch/x86/kvm/xen/events.h"
 #include "arch/x86/kvm/xen/poll.h"
 #include "arch/x86/kvm/xen/timer.h"
 #include "arch/x86/kvm/xen/vm.h"
@@ -72,6 +73,7 @@ void unit_vcpu_destroy(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
+	xen_events_forget(vcpu);
 	xen_timers_destroy(vcpu);
 	kvm_gpc_deactivate(&x->vcpu_info);
 	kvm_gpc_deactivate(&x->time_info);

@@ -204,6 +204,20 @@ out:
 	return r;
 }
 
+/* As xen_get_vcpu(), of one that nobody has asked for yet, or is none of the near ones. */
+struct kvm_vcpu *__xen_get_vcpu(struct kvm *kvm, int idx)
+{
+	struct kvm_vcpu *vcpu = idx < 0 ? NULL : kvm_get_vcpu(kvm, idx);
+	struct xen_events *ev = xen_events(kvm);
+
+	if (vcpu && ev && idx < XEN_NEAR_VCPUS) {
+		/* Pairs with smp_load_acquire() in xen_get_vcpu(): what is in it first. */
+		smp_store_release(&ev->vcpus[idx], vcpu);
+	}
+
+	return vcpu;
+}
+
 /* Where ids are not indices, or there is no such vCPU. */
 static noinline struct kvm_vcpu *xen_vcpu_search(struct kvm *kvm, u32 id)
 {
@@ -213,7 +227,7 @@ static noinline struct kvm_vcpu *xen_vcpu_search(struct kvm *kvm, u32 id)
 /* The same as kvm_get_vcpu_by_id(), whose loop makes a frame of its caller's. */
 static struct kvm_vcpu *xen_vcpu_by_id(struct kvm *kvm, u32 id)
 {
-	struct kvm_vcpu *vcpu = id < KVM_MAX_VCPUS ? kvm_get_vcpu(kvm, id) : NULL;
+	struct kvm_vcpu *vcpu = xen_get_vcpu(kvm, id);
 
 	if (likely(vcpu && vcpu->vcpu_id == id))
 		return vcpu;
@@ -232,7 +246,7 @@ static void xen_event_target(struct xen_events *ev, u32 port,
 						       EVTCHN_FIFO_NR_CHANNELS));
 	if (unlikely(kept)) {
 		*vcpu_id = FIELD_GET(XEN_KEPT_VCPU, kept);
-		*vcpu = xen_vcpu_search(ev->kvm, *vcpu_id);
+		*vcpu = xen_vcpu_by_id(ev->kvm, *vcpu_id);
 	}
 }
 
@@ -400,11 +414,8 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
  */
 int kvm_xen_set_evtchn_fast(struct kvm_xen_evtchn *xe, struct kvm *kvm)
 {
-	int idx = READ_ONCE(xe->vcpu_idx);
-	struct kvm_vcpu *vcpu = NULL;
+	struct kvm_vcpu *vcpu = xen_get_vcpu(kvm, READ_ONCE(xe->vcpu_idx));
 
-	if (idx >= 0)
-		vcpu = kvm_get_vcpu(kvm, idx);
 	if (!vcpu || vcpu->vcpu_id != xe->vcpu_id) {
 		vcpu = xen_vcpu_search(kvm, xe->vcpu_id);
 		if (vcpu)

@@ -6,6 +6,7 @@
 #define __KVM_XEN_EVENTS_H__
 
 #include <linux/bitmap.h>
+#include <linux/nospec.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -22,6 +23,9 @@ struct xen_port;
 
 /* XENVER_* there are. */
 #define XEN_ANSWERS		11
+
+/* vCPUs, by index, that xen_get_vcpu() finds in one load. */
+#define XEN_NEAR_VCPUS		512
 
 /* As many ports as the FIFO ABI may have. */
 #define XEN_KEPT		(EVTCHN_FIFO_NR_CHANNELS / XEN_PORTS)
@@ -90,6 +94,8 @@ struct xen_wall_clock {
  * @kept: what the VMM has told of ports it keeps (kept.c), %XEN_PORTS of them each, or
  *	NULL. Written once, with release semantics, under xen_vm.lock; its words are
  *	atomic
+ * @vcpus: vCPUs by index, once somebody has asked for them, until they go. Atomic; see
+ *	xen_get_vcpu()
  * @answers: see &struct xen_answers
  * @wall_clock: see &struct xen_wall_clock
  * @stats: see &struct xen_stats
@@ -109,6 +115,7 @@ struct xen_events {
 	u16 latched_for[XEN_PORTS];
 	struct xen_port __rcu *ports[XEN_PORTS];
 	u64 *kept[XEN_KEPT];
+	struct kvm_vcpu *vcpus[XEN_NEAR_VCPUS];
 	struct xen_answers answers;
 	struct xen_wall_clock wall_clock;
 	struct xen_stats stats;
@@ -119,6 +126,34 @@ static inline struct xen_events *xen_events(struct kvm *kvm)
 {
 	/* Pairs with cmpxchg_release() in xen_events_make(). */
 	return smp_load_acquire(&xen_vm(kvm)->events);
+}
+
+struct kvm_vcpu *__xen_get_vcpu(struct kvm *kvm, int idx);
+
+/**
+ * xen_get_vcpu - a vCPU by its index
+ * @kvm: the VM
+ * @idx: any number
+ *
+ * The same as kvm_get_vcpu(), in one load if somebody has asked for it before: a vCPU
+ * that can be found stays as long as its VM.
+ *
+ * Context: any.
+ * Return: NULL if there is none.
+ */
+static inline struct kvm_vcpu *xen_get_vcpu(struct kvm *kvm, int idx)
+{
+	struct xen_events *ev = xen_events(kvm);
+	struct kvm_vcpu *vcpu = NULL;
+	unsigned int i = idx;
+
+	if (likely(ev && i < XEN_NEAR_VCPUS)) {
+		i = array_index_nospec(i, XEN_NEAR_VCPUS);
+		/* Pairs with smp_store_release() in __xen_get_vcpu(). */
+		vcpu = smp_load_acquire(&ev->vcpus[i]);
+	}
+
+	return likely(vcpu) ? vcpu : __xen_get_vcpu(kvm, idx);
 }
 
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
@@ -132,6 +167,7 @@ void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);
 /* latch.c */
 int xen_events_make(struct kvm *kvm);
 void xen_events_stop(struct kvm *kvm);
+void xen_events_forget(struct kvm_vcpu *vcpu);
 void xen_events_free(struct kvm *kvm);
 void xen_events_reset(struct kvm *kvm);
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets);

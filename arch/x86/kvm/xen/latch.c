@@ -557,6 +557,22 @@ void xen_events_stop(struct kvm *kvm)
 }
 
 /**
+ * xen_events_forget - a vCPU goes
+ * @vcpu: the vCPU, which nobody can find any more, or ever could
+ *
+ * Context: may sleep; xen_events_stop() done.
+ */
+void xen_events_forget(struct kvm_vcpu *vcpu)
+{
+	struct xen_events *ev = xen_events(vcpu->kvm);
+	unsigned int idx = vcpu->vcpu_idx;
+
+	/* One that was never to be found has perhaps another's index. */
+	if (ev && idx < XEN_NEAR_VCPUS)
+		cmpxchg(&ev->vcpus[idx], vcpu, NULL);
+}
+
+/**
  * xen_events_free - the VM is gone, and all who could send to it
  * @kvm: the VM
  *

@@ -49,7 +49,7 @@ static void xen_wake_pollers(struct kvm *kvm, int port)
 		/* Who comes or goes now looks, or has looked, for itself. */
 		mask = READ_ONCE(xen_vm(kvm)->poll_mask[word]);
 		for_each_set_bit(bit, &mask, BITS_PER_LONG) {
-			vcpu = kvm_get_vcpu(kvm, word * BITS_PER_LONG + bit);
+			vcpu = xen_get_vcpu(kvm, word * BITS_PER_LONG + bit);
 			if (!vcpu)
 				continue;
 			polled = READ_ONCE(xen_vcpu(vcpu)->poll_port);

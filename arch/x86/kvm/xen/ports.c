@@ -229,10 +229,8 @@ void xen_ports_destroy(struct kvm *kvm)
 
 static struct kvm_vcpu *xen_port_vcpu(struct kvm *kvm, struct xen_port *p)
 {
-	int idx = READ_ONCE(p->vcpu_idx);
-	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu *vcpu = xen_get_vcpu(kvm, READ_ONCE(p->vcpu_idx));
 
-	vcpu = idx < 0 ? NULL : kvm_get_vcpu(kvm, idx);
 	if (!vcpu) {
 		vcpu = kvm_get_vcpu_by_id(kvm, p->vcpu_id);
 		/* Nobody but this record's id is ever found by it. */

@@ -54,6 +54,7 @@ void kvm_xen_destroy_vcpu(struct kvm_vcpu *vcpu)
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 
 	xen_events_stop(vcpu->kvm);
+	xen_events_forget(vcpu);
 	xen_timers_destroy(vcpu);
 
 	kvm_gpc_deactivate(&x->vcpu_info);
