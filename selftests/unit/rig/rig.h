@@ -87,6 +87,7 @@ struct unit_mutants {
 	bool readers_stall;		/* no bug, but others show sooner */
 	bool rcu_early;			/* callbacks wait for no reader */
 	bool kick_lost;			/* vCPUs are not woken */
+	bool sleeper_unseen;		/* nobody sees that one sleeps */
 	bool work_lost;			/* nobody comes later */
 	bool latch_forgotten;		/* latched events are not */
 	bool words_first;		/* the announcement before the event */

@@ -52,6 +52,7 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	mutex_init(&vcpu->mutex);
 	/* In KVM_RUN, if a test does not say otherwise. */
 	vcpu->wants_to_run = true;
+	vcpu->mode = IN_GUEST_MODE;
 	x->poll_port = XEN_POLL_NONE;
 	x->reader_cpu = -1;
 	x->timer_priority = XEN_PRIORITY_NONE;
@@ -98,6 +99,17 @@ void kvm_make_request(int req, struct kvm_vcpu *vcpu)
 bool kvm_test_request(int req, struct kvm_vcpu *vcpu)
 {
 	return __atomic_load_n(&vcpu->requests, __ATOMIC_RELAXED) >> req & 1;
+}
+
+void unit_vcpu_sleeps(struct kvm_vcpu *vcpu, bool asleep)
+{
+	WRITE_ONCE(vcpu->asleep, asleep);
+	smp_mb();
+}
+
+bool kvm_vcpu_is_blocking(struct kvm_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->asleep) && !unit_mutants.sleeper_unseen;
 }
 
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)

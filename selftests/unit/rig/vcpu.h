@@ -9,6 +9,8 @@
 struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id);
 void unit_vcpu_destroy(struct kvm_vcpu *vcpu);
 unsigned long unit_vcpu_kicks(struct kvm_vcpu *vcpu);
+/* As kvm_vcpu_block(): said, and then it looks whether there is something to do. */
+void unit_vcpu_sleeps(struct kvm_vcpu *vcpu, bool asleep);
 /* Take the interrupt that waits in the APIC. */
 bool unit_vcpu_take_irq(struct kvm_vcpu *vcpu);
 

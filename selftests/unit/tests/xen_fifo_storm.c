@@ -163,6 +163,8 @@ static void guest(void *arg)
 	struct kvm_vcpu *vcpu = arg;
 	struct fifo_guest g = { 0 };
 
+	/* It looks for events itself, and is to be woken when it sleeps only. */
+	WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
 	while (!flag(&stop_guests)) {
 		unsigned long kicks = unit_vcpu_kicks(vcpu);
 		int idx = srcu_read_lock(&w.kvm->srcu);
@@ -182,6 +184,7 @@ static void guest(void *arg)
 			continue;
 		}
 		/* Asleep until somebody wakes us, who is told of what we missed. */
+		unit_vcpu_sleeps(vcpu, true);
 		current->asleep = true;
 		irq = kvm_xen_has_pending_events(vcpu) ||
 		      kvm_xen_has_interrupt(vcpu);
@@ -189,6 +192,7 @@ static void guest(void *arg)
 		while (!irq && unit_vcpu_kicks(vcpu) == kicks &&
 		       !flag(&stop_guests))
 			unit_relax();
+		unit_vcpu_sleeps(vcpu, false);
 	}
 }
 

@@ -225,15 +225,17 @@ static void halt(struct kvm_vcpu *vcpu, int *idx)
 	unsigned long kicks = unit_vcpu_kicks(vcpu);
 	bool busy;
 
+	unit_vcpu_sleeps(vcpu, true);
 	current->asleep = true;
 	busy = kvm_xen_has_pending_events(vcpu) || interrupted(vcpu);
 	current->asleep = false;
-	if (busy)
-		return;
-	guest_leave(vcpu, *idx);
-	while (unit_vcpu_kicks(vcpu) == kicks && !flag(&stop_guests))
-		unit_relax();
-	*idx = guest_enter(vcpu);
+	if (!busy) {
+		guest_leave(vcpu, *idx);
+		while (unit_vcpu_kicks(vcpu) == kicks && !flag(&stop_guests))
+			unit_relax();
+		*idx = guest_enter(vcpu);
+	}
+	unit_vcpu_sleeps(vcpu, false);
 }
 
 static void guest(void *arg)
@@ -242,6 +244,8 @@ static void guest(void *arg)
 	struct kvm_vcpu *vcpu = arg;
 	int idx = guest_enter(vcpu);
 
+	/* It looks for events itself, and is to be woken when it sleeps only. */
+	WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
 	while (!flag(&stop_guests)) {
 		bool irq;
 

@@ -27,5 +27,6 @@ STORM_BUG(b_words, words_first, "an event announced before it is latched; the st
 STORM_BUG(b_relatch, relatch_forgotten, "a flush that forgets what it cannot deliver; the storm sees it", LOST, .no_flusher = true)
 STORM_BUG(b_parked, parked_forgotten, "a selector that is not parked; the storm sees it", LOST, .no_flusher = true)
 STORM_BUG(b_kick, kick_lost, "vCPUs that are not woken; the storm sees it", LOST, .still = true)
+STORM_BUG(b_sleeper, sleeper_unseen, "vCPUs that nobody sees asleep; the storm sees it", LOST, .still = true)
 /* Senders that stand still for a while show it sooner. */
 STORM_BUG(b_quiesce, quiesce_nothing = unit_mutants.readers_stall, "pages taken from senders that are still writing; the storm sees it", LOST "|used after invalidate_start had returned|use-after-poison|ThreadSanitizer: data race|seen, and not sent|for an event that is the only one", .narrow = true)

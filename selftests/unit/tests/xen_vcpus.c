@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whom an event is for: found, whole, in one load. */
+/* Whom an event is for: found, whole, in one load; and woken, if it would not look. */
 #include "xen_world.h"
 
 #define COMERS	4
@@ -67,6 +67,29 @@ TEST(xen_vcpus_ids, "xen: vcpus: a route finds its vCPU by id, whatever index th
 	EXPECT_EQ(irqfd(&xe), 1);
 	EXPECT_EQ(xe.vcpu_idx, 1);
 	EXPECT(!guest_told(0, 11) && guest_bit(guest_pending(11), 11));
+	xen_end();
+}
+
+TEST(xen_wake, "xen: vcpus: woken if it sleeps or is in the guest; else it looks for itself")
+{
+	unsigned long kicks;
+	struct kvm_vcpu *vcpu;
+
+	xen_begin(1, true);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	kicks = unit_vcpu_kicks(vcpu);
+	vcpu->mode = OUTSIDE_GUEST_MODE;
+	xen_vcpu_wake(vcpu, XEN_TODO_SEL);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks);
+	EXPECT(kvm_test_request(KVM_REQ_UNBLOCK, vcpu));
+	EXPECT(xen_vcpu(vcpu)->todo & XEN_TODO_SEL);
+	unit_vcpu_sleeps(vcpu, true);
+	xen_vcpu_wake(vcpu, 0);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks + 1);
+	unit_vcpu_sleeps(vcpu, false);
+	vcpu->mode = IN_GUEST_MODE;
+	xen_vcpu_wake(vcpu, 0);
+	EXPECT_EQ(unit_vcpu_kicks(vcpu), kicks + 2);
 	xen_end();
 }
 

@@ -58,7 +58,14 @@ void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo)
 		set_bit(ilog2(XEN_TODO_UPCALL), word);
 
 	kvm_make_request(KVM_REQ_UNBLOCK, vcpu);
-	kvm_vcpu_kick(vcpu);
+	/*
+	 * Request before state. Pairs with the full barriers that come between a vCPU's
+	 * saying that it sleeps, or is in the guest, and its looking for requests. Any
+	 * other looks for them before it does either.
+	 */
+	smp_mb__after_atomic();
+	if (kvm_vcpu_is_blocking(vcpu) || READ_ONCE(vcpu->mode) == IN_GUEST_MODE)
+		kvm_vcpu_kick(vcpu);
 }
 
 /* The guest's flag is set: see to it that the guest does. */

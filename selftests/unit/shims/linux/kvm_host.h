@@ -97,12 +97,20 @@ struct kvm {
 	struct kvm_arch arch;
 };
 
+/* Values of kvm_vcpu.mode. */
+enum {
+	OUTSIDE_GUEST_MODE,
+	IN_GUEST_MODE,
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	int vcpu_id;
 	int vcpu_idx;
 	struct mutex mutex;
 	unsigned long requests;
+	int mode;
+	bool asleep;
 	unsigned long kicks;
 	u32 irr;
 	bool preempted;
@@ -283,6 +291,7 @@ struct kvm_vcpu *kvm_get_vcpu_by_id(struct kvm *kvm, int id);
 	for ((i) = 0; ((vcpu) = kvm_get_vcpu(kvm, i)) != NULL; (i)++)
 void kvm_make_request(int req, struct kvm_vcpu *vcpu);
 bool kvm_test_request(int req, struct kvm_vcpu *vcpu);
+bool kvm_vcpu_is_blocking(struct kvm_vcpu *vcpu);
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 struct kvm_vcpu *kvm_get_running_vcpu(void);
 void kvm_arch_memslots_updated(struct kvm *kvm, u64 gen);
