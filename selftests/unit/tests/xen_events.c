@@ -512,7 +512,7 @@ TEST(xen_tellers, "race: xen: events: who finds nothing parked finds the guest t
 			parked++;
 		while (xen_has_parked(xen_vcpu(vcpu)))
 			;
-		xen_wait_for_tellers(w.kvm);
+		xen_wait_for_tellers(xen_events(w.kvm));
 		EXPECT(guest_told(0, port));
 		*guest_pending(port) = 0;
 		/* Nobody else is in it. */

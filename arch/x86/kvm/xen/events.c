@@ -493,14 +493,10 @@ static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
 /* A vCPU that is stopped may be saved as soon as the VMM has been answered. */
 static noinline void xen_evtchn_tell(struct kvm_vcpu *vcpu)
 {
-	int idx;
+	int idx = srcu_read_lock(&vcpu->kvm->srcu);
 
-	if (xen_has_parked(xen_vcpu(vcpu))) {
-		idx = srcu_read_lock(&vcpu->kvm->srcu);
-		xen_tell_parked(vcpu);
-		srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	}
-	xen_wait_for_tellers(vcpu->kvm);
+	xen_tell_parked(vcpu);
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
 }
 
 /*
@@ -535,8 +531,11 @@ static int xen_evtchn_send(struct kvm *kvm, u32 port, u32 vcpu_id, u32 priority)
 	r = xen_event_raise(kvm, vcpu, port, priority);
 	if (unlikely(r == -EWOULDBLOCK))
 		r = xen_evtchn_send_slowly(ev, vcpu, vcpu_id, port, priority);
-	if (unlikely(!READ_ONCE(vcpu->wants_to_run)))
-		xen_evtchn_tell(vcpu);
+	if (!READ_ONCE(vcpu->wants_to_run)) {
+		if (unlikely(xen_has_parked(xen_vcpu(vcpu))))
+			xen_evtchn_tell(vcpu);
+		xen_wait_for_tellers(ev);
+	}
 
 	/* Coalesced, masked. */
 	return r >= 0 || r == -ENOTCONN ? 0 : r;

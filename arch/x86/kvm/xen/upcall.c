@@ -318,26 +318,6 @@ bool xen_tell_parked(struct kvm_vcpu *vcpu)
 }
 
 /**
- * xen_wait_for_tellers - wait for others who are telling a guest of what was parked
- * @kvm: the VM
- *
- * For who has found nothing parked, and says that all is in the guest's memory: it may
- * have been taken, and be on its way.
- *
- * Context: interrupts on. Does not sleep.
- */
-void xen_wait_for_tellers(struct kvm *kvm)
-{
-	struct xen_events *ev = xen_events(kvm);
-
-	/* Pairs with smp_mb__after_atomic() in xen_tell_parked(): parked, then telling. */
-	smp_rmb();
-	/* Who takes something has its CPU's interrupts off until it is there. */
-	if (ev && atomic_read_acquire(&ev->telling))
-		kvm_gpc_quiesce(kvm);
-}
-
-/**
  * kvm_xen_inject_pending_events - finish what senders could not
  * @vcpu: the vCPU, loaded by the current task
  *

@@ -341,7 +341,8 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		if (todo & XEN_TODO_UPCALL)
 			xen_vcpu_wake(vcpu, XEN_TODO_UPCALL);
 	}
-	xen_wait_for_tellers(vcpu->kvm);
+	if (xen_events(vcpu->kvm))
+		xen_wait_for_tellers(xen_events(vcpu->kvm));
 
 	switch (data->type) {
 	case KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO:
