@@ -402,17 +402,23 @@ static struct tdp_event tdp_event(const struct mmu_notifier_range *range)
 	return event;
 }
 
+/* As a walk that comes to a memslot, without what a walk needs: mostly there is none. */
 static bool tdp_range_is_mapped(struct kvm *kvm,
 				const struct mmu_notifier_range *range)
 {
-	struct tdp_hva_walk w;
+	struct rb_root_cached *tree;
+	int as_id;
 
 	if (WARN_ON_ONCE(range->start >= range->end))
 		return false;
 
-	tdp_hva_walk_start(&w, kvm, range);
+	for (as_id = 0; as_id < kvm_arch_nr_memslot_as_ids(kvm); as_id++) {
+		tree = &__kvm_memslots(kvm, as_id)->hva_tree;
+		if (interval_tree_iter_first(tree, range->start, range->end - 1))
+			return true;
+	}
 
-	return w.node;
+	return false;
 }
 
 /*
@@ -569,7 +575,9 @@ static void tdp_invalidate_range_end(struct mmu_notifier *mn,
 	}
 
 	spin_lock(&kvm->mn_invalidate_lock);
-	wake = !--kvm->mn_active_invalidate_count;
+	/* Who waits says so under this lock, before it looks at the count. */
+	wake = !--kvm->mn_active_invalidate_count &&
+	       rcuwait_active(&kvm->mn_memslots_update_rcuwait);
 	spin_unlock(&kvm->mn_invalidate_lock);
 
 	if (wake)

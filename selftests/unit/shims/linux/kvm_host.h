@@ -225,6 +225,7 @@ struct kvm_memslot_iter {
 #define kvm_memslots_for_spte_role(kvm, role)	__kvm_memslots(kvm, (role).smm)
 #define kvm_arch_guest_memory_reclaimed(kvm)	((void)0)
 #define kvm_prepare_memory_fault_exit(...)	((void)0)
+#define rcuwait_active(w)			((void)(w), true)
 #define rcuwait_wake_up(w)			((void)0)
 
 /* rig/tdp.c */
