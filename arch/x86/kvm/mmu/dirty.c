@@ -354,7 +354,7 @@ static bool tdp_log_has(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slo
 /**
  * tdp_log_installed - a page that is logged may be written to from now on
  * @vcpu: the vCPU that faulted
- * @slot: the page's memslot
+ * @slot: the page's memslot, which is logged
  * @gfn: the page, which was logged before
  * @spte: what was installed
  * @position: tdp_log_position(), from before the page was logged
@@ -367,10 +367,7 @@ static bool tdp_log_has(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slo
 void tdp_log_installed(struct kvm_vcpu *vcpu, const struct kvm_memory_slot *slot,
 		       gfn_t gfn, u64 spte, u32 position)
 {
-	if (!slot || !kvm_slot_dirty_track_enabled(slot) || !is_writable_pte(spte))
-		return;
-
-	if (!tdp_log_has(vcpu, slot, gfn, position))
+	if (is_writable_pte(spte) && !tdp_log_has(vcpu, slot, gfn, position))
 		mark_page_dirty_in_slot(vcpu->kvm, slot, gfn);
 }
 

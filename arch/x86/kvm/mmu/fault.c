@@ -78,7 +78,8 @@ static int tdp_fault_install(struct tdp_pass *p, struct kvm_vcpu *vcpu,
 		 (was_present && is_writable_pte(old) && !is_writable_pte(new)))
 		p->flush = true;
 
-	tdp_log_installed(vcpu, fault->slot, gfn, new, position);
+	if (fault->slot && kvm_slot_dirty_track_enabled(fault->slot))
+		tdp_log_installed(vcpu, fault->slot, gfn, new, position);
 
 	if (unlikely(is_mmio_spte(vcpu->kvm, new))) {
 		vcpu->stat.pf_mmio_spte_created++;
@@ -140,7 +141,8 @@ int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault)
 {
 	struct kvm_mmu_page *sp = root_to_sp(vcpu->arch.mmu->root.hpa);
 	struct kvm_mmu_page *spare = NULL;
-	struct tdp_pass p;
+	/* Not filled twice for each fault: tdp_pass_begin() sets all of it. */
+	struct tdp_pass p __uninitialized;
 	u64 spte, found;
 	int ret, level;
 	u64 *sptep;
@@ -220,17 +222,17 @@ static bool tdp_fault_is_urgent(struct kvm_vcpu *vcpu)
 static bool tdp_fault_is_beyond(struct kvm_mmu *mmu, gpa_t gpa)
 {
 	return mmu->root_role.direct &&
-	       gpa_to_gfn(gpa) >= KVM_PAGES_PER_HPAGE(mmu->root_role.level + 1);
+	       gpa >> (PAGE_SHIFT + SPTE_LEVEL_BITS * mmu->root_role.level);
 }
 
 /*
- * Whether the fault may be tried again here. One in the page tables of a nested guest
- * may have been told to the guest's hypervisor, and then the vCPU runs that. A VMM
- * that makes a page private or shared changes what the error code would be.
+ * Whether the fault may be tried again here, in @mmu, where it was. One in the page tables
+ * of a nested guest may have been told to the guest's hypervisor, and then the vCPU runs
+ * that. A VMM that makes a page private or shared changes what the error code would be.
  */
-static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, u64 err)
+static bool tdp_fault_is_ours(struct kvm_vcpu *vcpu, struct kvm_mmu *mmu, u64 err)
 {
-	return tdp_mmu_enabled && vcpu->arch.mmu->root_role.direct &&
+	return tdp_mmu_enabled && vcpu->arch.mmu == mmu && mmu->root_role.direct &&
 	       (err & PFERR_WRITE_MASK) && !kvm_arch_has_private_mem(vcpu->kvm);
 }
 
@@ -284,12 +286,12 @@ static bool tdp_fault_slot_goes(struct kvm_vcpu *vcpu, gpa_t gpa)
 int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 			      bool prefetch, int *emulation_type, u8 *level)
 {
-	bool again = !prefetch && tdp_fault_is_ours(vcpu, err);
+	struct kvm_mmu *mmu = vcpu->arch.mmu;
 	u32 queued = vcpu->async_pf.queued;
 	unsigned long seq;
 	int r, tries = 0;
 
-	if (tdp_mmu_enabled && tdp_fault_is_beyond(vcpu->arch.mmu, gpa))
+	if (tdp_mmu_enabled && tdp_fault_is_beyond(mmu, gpa))
 		return RET_PF_EMULATE;
 
 	do {
@@ -301,7 +303,8 @@ int kvm_tdp_mmu_do_page_fault(struct kvm_vcpu *vcpu, gpa_t gpa, u64 err,
 		seq = READ_ONCE(vcpu->kvm->mmu_invalidate_seq);
 		r = tdp_do_page_fault_once(vcpu, gpa, err, prefetch,
 					   emulation_type, level);
-	} while (r == RET_PF_RETRY && again && ++tries < TDP_FAULT_TRIES &&
+	} while (unlikely(r == RET_PF_RETRY) && !prefetch &&
+		 tdp_fault_is_ours(vcpu, mmu, err) && ++tries < TDP_FAULT_TRIES &&
 		 /* Something has ended meanwhile, rather than that it goes on. */
 		 seq != READ_ONCE(vcpu->kvm->mmu_invalidate_seq) &&
 		 /* The guest does not have something better to do. */

@@ -190,7 +190,7 @@ static bool tdp_inflight_end(struct kvm *kvm, const struct tdp_event *event)
 	listed = tdp_inflight_take(kvm, event, false);
 	if (listed) {
 		/*
-		 * Pairs with smp_rmb() in kvm_tdp_mmu_retry_gfn() and the base's
+		 * Pairs with smp_rmb() in kvm_tdp_mmu_is_still() and the base's
 		 * mmu_invalidate_retry(): the new number before nothing being in
 		 * progress.
 		 */
@@ -318,14 +318,7 @@ out:
  */
 bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 {
-	if (likely(!READ_ONCE(kvm->mmu_invalidate_in_progress))) {
-		/* Pairs with smp_wmb() in tdp_inflight_end(). */
-		smp_rmb();
-		if (likely(READ_ONCE(kvm->mmu_invalidate_seq) == seq))
-			return false;
-	}
-
-	return tdp_inflight_retry(kvm, seq, gfn);
+	return !kvm_tdp_mmu_is_still(kvm, seq) && tdp_inflight_retry(kvm, seq, gfn);
 }
 
 /**

@@ -24,6 +24,17 @@ void kvm_tdp_mmu_zap_invalidated_roots(struct kvm *kvm);
 /* invalidate.c: what faults must not run into */
 bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 
+/* Nothing is being invalidated, and nothing has been since @seq: no fault is stale. */
+static inline bool kvm_tdp_mmu_is_still(struct kvm *kvm, unsigned long seq)
+{
+	if (READ_ONCE(kvm->mmu_invalidate_in_progress))
+		return false;
+	/* Pairs with smp_wmb() in tdp_inflight_end(). */
+	smp_rmb();
+
+	return READ_ONCE(kvm->mmu_invalidate_seq) == seq;
+}
+
 /* fault.c: a mapping comes */
 int kvm_tdp_mmu_map(struct kvm_vcpu *vcpu, struct kvm_page_fault *fault);
 
@@ -103,6 +114,9 @@ static inline bool tdp_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 {
 	lockdep_assert_held(&kvm->mmu_lock);
 
+	if (likely(kvm_tdp_mmu_is_still(kvm, seq)))
+		return false;
+
 	return tdp_mmu_enabled ? kvm_tdp_mmu_retry_gfn(kvm, seq, gfn) :
 				 mmu_invalidate_retry_gfn(kvm, seq, gfn);
 }
@@ -110,6 +124,9 @@ static inline bool tdp_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn)
 static inline bool tdp_retry_gfn_unsafe(struct kvm *kvm, unsigned long seq,
 					gfn_t gfn)
 {
+	if (likely(kvm_tdp_mmu_is_still(kvm, seq)))
+		return false;
+
 	return tdp_mmu_enabled ? kvm_tdp_mmu_retry_gfn(kvm, seq, gfn) :
 				 mmu_invalidate_retry_gfn_unsafe(kvm, seq, gfn);
 }

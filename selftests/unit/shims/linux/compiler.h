@@ -24,6 +24,7 @@
 #define __releases(x)
 #define __acquire(x)		((void)0)
 #define __release(x)		((void)0)
+#define __uninitialized
 #define __init
 #define __exit
 #define __read_mostly
