@@ -561,33 +561,33 @@ bool xvm_age_memory(void)
 	return !fclose(file) && ok;
 }
 
+/* Without memory of its own: a task that is held may have the address space locked. */
 bool xvm_stat(int fd, const char *name, uint64_t *value)
 {
+	union {
+		struct kvm_stats_desc d;
+		char room[128];
+	} u;
 	struct kvm_stats_header h;
-	struct kvm_stats_desc *d;
-	bool found = false;
-	size_t size;
-	char *descs;
 	unsigned int i;
+	size_t size;
 
 	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
 		xvm_die("statistics");
-	size = sizeof(*d) + h.name_size;
-	descs = malloc(size * h.num_desc);
-	if (!descs || pread(fd, descs, size * h.num_desc, h.desc_offset) !=
-	    (ssize_t)(size * h.num_desc))
-		xvm_die("descriptions of statistics");
-	for (i = 0; i < h.num_desc && !found; i++) {
-		d = (struct kvm_stats_desc *)(descs + i * size);
-		if (strcmp(d->name, name))
+	size = sizeof(u.d) + h.name_size;
+	if (size > sizeof(u))
+		xvm_die("names of statistics");
+	for (i = 0; i < h.num_desc; i++) {
+		if (pread(fd, &u, size, h.desc_offset + i * size) != (ssize_t)size)
+			xvm_die("description of a statistic");
+		if (strcmp(u.d.name, name))
 			continue;
-		found = true;
 		if (pread(fd, value, sizeof(*value),
-			  h.data_offset + d->offset) != sizeof(*value))
+			  h.data_offset + u.d.offset) != sizeof(*value))
 			xvm_die("statistic %s", name);
+		return true;
 	}
-	free(descs);
-	return found;
+	return false;
 }
 
 void xvm_sleep_ms(int ms)
