@@ -115,19 +115,29 @@ void probe_task_create(struct probe_task *t, void (*work)(void *arg), void *arg)
 		xvm_sleep_ms(1);
 }
 
+void probe_task_go(struct probe_task *t)
+{
+	__atomic_store_n(&t->go, 1, __ATOMIC_RELEASE);
+}
+
 bool probe_task_hold(struct probe_task *t, int probe, enum kvm_xen_probe_fn fn,
 		     int max_ms)
 {
 	probe_hold(probe, fn, t->tid, max_ms);
-	__atomic_store_n(&t->go, 1, __ATOMIC_RELEASE);
+	probe_task_go(t);
 	return probe_wait_held(probe, 5000);
+}
+
+void probe_task_join(struct probe_task *t)
+{
+	if (pthread_join(t->thread, NULL))
+		xvm_die("pthread_join");
 }
 
 void probe_task_end(struct probe_task *t, int probe)
 {
 	probe_release(probe);
-	if (pthread_join(t->thread, NULL))
-		xvm_die("pthread_join");
+	probe_task_join(t);
 }
 
 void probe_rwlocks(int probe, bool on)

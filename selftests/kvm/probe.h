@@ -39,6 +39,9 @@ struct probe_task {
 };
 
 void probe_task_create(struct probe_task *t, void (*work)(void *arg), void *arg);
+/* Let it work, and wait for the end of that. */
+void probe_task_go(struct probe_task *t);
+void probe_task_join(struct probe_task *t);
 /* Let it work, until it returns from @fn for the first time. True if it does. */
 bool probe_task_hold(struct probe_task *t, int probe, enum kvm_xen_probe_fn fn,
 		     int max_ms);

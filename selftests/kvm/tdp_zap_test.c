@@ -85,14 +85,27 @@ static void discard(void *arg)
 		xvm_die("madvise");
 }
 
-/* Returns with the memory's mappings gone and its pages not: held open. */
-static void discard_begin(struct discarder *d, int window, uint8_t *mem,
-			  size_t size)
+static void discard_prepare(struct discarder *d, int window, uint8_t *mem,
+			    size_t size)
 {
 	*d = (struct discarder){ .mem = mem, .size = size };
 	probe_task_create(&d->task, discard, d);
-	if (!probe_task_hold(&d->task, window, PROBE_RECLAIMED, HOLD_MS))
+	probe_hold(window, PROBE_RECLAIMED, d->task.tid, HOLD_MS);
+}
+
+/* Returns with the memory's mappings gone and its pages not: held open. */
+static void discard_go(struct discarder *d, int window)
+{
+	probe_task_go(&d->task);
+	if (!probe_wait_held(window, 5000))
 		xvm_die("no invalidation came");
+}
+
+static void discard_begin(struct discarder *d, int window, uint8_t *mem,
+			  size_t size)
+{
+	discard_prepare(d, window, mem, size);
+	discard_go(d, window);
 }
 
 TEST_F_TIMEOUT(zap, guest_goes_on_between_two_ranges, SECONDS)
@@ -123,6 +136,63 @@ TEST_F_TIMEOUT(zap, guest_waits_in_the_range, SECONDS)
 	EXPECT_EQ(PROBE_EXPIRED, probe_state(self->window));
 	probe_task_end(&d.task, self->window);
 	EXPECT_EQ(0, visitor_read(&self->v, FIRST_GPA));
+}
+
+/* A look at what the guest's task has done so far; then the one that is held goes on. */
+struct look {
+	struct probe_task task;
+	FIXTURE_DATA(zap) *self;
+	uint64_t taken, resolved, locks;
+	enum kvm_xen_probe_state state;
+};
+
+static void look_and_release(void *arg)
+{
+	struct look *l = arg;
+
+	xvm_sleep_ms(HOLD_MS / 4);
+	l->taken = visitor_stat(&l->self->v, "pf_taken");
+	l->resolved = probe_calls(l->self->probe, PROBE_HVA_TO_PFN);
+	l->locks = probe_calls(l->self->probe, PROBE_RWLOCK);
+	l->state = probe_state(l->self->window);
+	probe_release(l->self->window);
+}
+
+/*
+ * It is turned away before its page is asked for, which would be in the way of who takes
+ * the page, and before mmu_lock; and so each time that it comes, until the end.
+ */
+TEST_F_TIMEOUT(zap, guest_in_the_range_asks_for_nothing, SECONDS)
+{
+	uint8_t *page = self->parts + PART_SIZE + 55 * XVM_PAGE;
+	struct look l = { .self = self };
+	struct discarder d;
+	uint64_t taken;
+
+	if (!probe_two_cpus())
+		SKIP(return, "a held task needs a CPU of its own");
+	/* These wait for every CPU, and for the address space: nobody is held yet. */
+	probe_rwlocks(self->probe, true);
+	discard_prepare(&d, self->window, self->parts, 2 * PART_SIZE);
+	probe_task_create(&l.task, look_and_release, &l);
+	taken = visitor_stat(&self->v, "pf_taken");
+
+	discard_go(&d, self->window);
+	probe_count(self->probe, xvm_tid());
+	probe_task_go(&l.task);
+	visitor_write(&self->v, LAST_GPA + 55 * XVM_PAGE, 5);
+	probe_task_join(&l.task);
+	probe_task_join(&d.task);
+	EXPECT_EQ(PROBE_HELD, l.state);
+	EXPECT_LT(taken + 1, l.taken);
+	EXPECT_EQ(0, l.resolved);
+	EXPECT_EQ(0, l.locks);
+	/* In the end it needs both, so both do count. */
+	EXPECT_EQ(1, probe_calls(self->probe, PROBE_HVA_TO_PFN));
+	EXPECT_LE(1, probe_calls(self->probe, PROBE_RWLOCK));
+	probe_rwlocks(self->probe, false);
+	EXPECT_EQ(5, page[0]);
+	EXPECT_EQ(0, page[1]);
 }
 
 /* A guest that writes to one page. */
