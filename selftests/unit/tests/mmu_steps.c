@@ -13,6 +13,7 @@
 
 void kvm_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end);
 bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
+int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring);
 
 #define GFN	(HOST_GFN + HOST_REGION)
 
@@ -769,6 +770,97 @@ TEST(mmu_step_push, "mmu: a ring misses no page when its vCPU is scheduled out w
 		seen |= BIT(ring->dirty_gfns[i].offset);
 	}
 	EXPECT_EQ(seen, BIT(pushed) - 1);
+	end();
+}
+
+/* What a VMM may write to a ring: pages, no such memslot or memory, beyond the end. */
+static void ring_fill(struct kvm_dirty_ring *ring)
+{
+	struct kvm_dirty_gfn *e;
+
+	for (u32 i = 0; i < ring->size; i++) {
+		e = &ring->dirty_gfns[i];
+		e->slot = i % 4 == 1 ? UNIT_SLOTS : i % 4 == 2 ? 7 << 16 : 0;
+		e->offset = i % 4 == 3 ? host_layout.pages + i :
+					 i * (HOST_REGION + 1) % host_layout.pages;
+		e->flags = KVM_DIRTY_GFN_F_RESET;
+	}
+	ring->dirty_index = ring->reset_index + ring->size;
+}
+
+static u32 ring_left(struct kvm_dirty_ring *ring)
+{
+	u32 left = 0;
+
+	for (u32 i = 0; i < ring->size; i++)
+		left += ring->dirty_gfns[i].flags == KVM_DIRTY_GFN_F_RESET;
+	return left;
+}
+
+static u32 ring_filled;
+static int ring_turns;
+
+/* What has just been taken out is there again. */
+static void ring_fill_again(void)
+{
+	struct kvm_dirty_ring *ring = &g->vcpu.dirty_ring;
+
+	for (; ring_filled != ring->reset_index; ring_filled++)
+		ring->dirty_gfns[ring_filled & (ring->size - 1)].flags =
+			KVM_DIRTY_GFN_F_RESET;
+}
+
+static void ring_kill(void)
+{
+	if (++ring_turns == 100)
+		unit_send_fatal_signal(current);
+}
+
+static int ring_reset(void (*meanwhile)(void))
+{
+	int nr;
+
+	ring_turns = 0;
+	mutex_lock(&kvm->slots_lock);
+	unit_irq_handler = meanwhile;
+	nr = kvm_tdp_mmu_ring_reset(kvm, &g->vcpu.dirty_ring);
+	unit_irq_handler = NULL;
+	mutex_unlock(&kvm->slots_lock);
+	kvm_flush_remote_tlbs(kvm);
+	return nr;
+}
+
+TEST(mmu_step_ring_filled, "mmu: a ring that is filled while it is reset is reset once around")
+{
+	struct kvm_dirty_ring *ring;
+	int nr, left;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	EXPECT_EQ(faults(HOST_GFN, 1, true), 1);
+	EXPECT_EQ(faults(HOST_GFN, 1, true), 0);
+	ring = &g->vcpu.dirty_ring;
+	ring_filled = ring->reset_index;
+	ring_fill(ring);
+	EXPECT_EQ(ring_reset(ring_fill_again), ring->size);
+	/* What has come behind is there for the next. */
+	left = ring_left(ring);
+	EXPECT(left > (int)ring->size / 2);
+	EXPECT_EQ(ring_reset(NULL), left);
+	/* What it said is watched, where there is such memory. */
+	ring->dirty_index = ring->reset_index;
+	EXPECT_EQ(faults(HOST_GFN, 1, true), 1);
+
+	/* Who is killed leaves it to others. */
+	ring_fill(ring);
+	nr = ring_reset(ring_kill);
+	EXPECT(ring_turns >= 100);
+	EXPECT(nr > 0 && nr < (int)ring->size);
+	EXPECT_EQ(ring_left(ring), ring->size - nr);
+	current->fatal = false;
+	EXPECT_EQ(ring_reset(NULL), ring->size - nr);
+	EXPECT_EQ(ring_left(ring), 0);
 	end();
 }
 

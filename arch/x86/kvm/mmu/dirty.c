@@ -21,8 +21,12 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/kvm_dirty_ring.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include <trace/events/kvm.h>
 
 #include "mmu.h"
 #include "dirty.h"
@@ -252,9 +256,9 @@ static void tdp_log_add(struct kvm *kvm, struct kvm_memory_slot *slot, gfn_t gfn
  * @offset: what bit 0 of @mask stands for, in pages from the memslot's first
  * @mask: the pages, which have been taken out of the log
  *
- * Stands in kvm_main.c and dirty_ring.c for kvm_arch_mmu_enable_log_dirty_pt_masked(),
- * without its mmu_lock. Pages are gathered until the next leaf table is reached, so that each
- * table is looked up once.
+ * Stands in kvm_main.c for kvm_arch_mmu_enable_log_dirty_pt_masked(), without its
+ * mmu_lock. Pages are gathered until the next leaf table is reached, so that each table is
+ * looked up once.
  *
  * A VM with shadow pages has the base's way. If it gets them only now, what the base
  * has mapped writable is found here, or it was logged after @mask was taken.
@@ -302,21 +306,89 @@ void kvm_tdp_mmu_log_end(struct kvm *kvm)
 }
 
 /**
+ * struct tdp_ring_part - entries of a ring that follow each other and lie close together
+ * @slot: their memslot, as the VMM is told of it
+ * @offset: what bit 0 of @mask stands for, in pages from the memslot's first
+ * @mask: the pages; 0 if there are none
+ */
+struct tdp_ring_part {
+	u32 slot;
+	u64 offset;
+	unsigned long mask;
+};
+
+/* What a ring says is the VMM's word: no such memslot, and beyond its end, is nothing. */
+static void tdp_ring_watch(struct kvm *kvm, const struct tdp_ring_part *part)
+{
+	unsigned int as_id = part->slot >> 16, id = part->slot & 0xffff;
+	struct kvm_memory_slot *slot;
+	unsigned long mask = part->mask;
+
+	if (as_id >= kvm_arch_nr_memslot_as_ids(kvm) || id >= KVM_USER_MEM_SLOTS)
+		return;
+
+	slot = id_to_memslot(__kvm_memslots(kvm, as_id), id);
+	if (!slot || part->offset >= slot->npages)
+		return;
+
+	if (slot->npages - part->offset < BITS_PER_LONG)
+		mask &= BIT(slot->npages - part->offset) - 1;
+	if (mask)
+		kvm_tdp_mmu_log_pages(kvm, slot, part->offset, mask);
+}
+
+/**
  * kvm_tdp_mmu_ring_reset - let writes to pages be noticed that a VMM has heard of
  * @kvm: the VM
  * @ring: a vCPU's ring
  *
- * Stands in kvm_main.c for kvm_dirty_ring_reset(), which gives us the pages in the order
- * of the ring (kvm_tdp_mmu_log_pages()).
+ * Stands in kvm_main.c for kvm_dirty_ring_reset(). It goes once around at most, whatever
+ * the VMM writes to the ring meanwhile: what it gives back behind us is for its next call.
+ * A VMM that is killed need not wait for the end.
  *
  * Context: slots_lock held, mmu_lock not; may sleep. The caller flushes if there were any.
- * Return: how many there were.
+ * Return: how many entries there were.
  */
 int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 {
-	int nr = kvm_dirty_ring_reset(kvm, ring);
+	struct tdp_ring_part part = {};
+	struct kvm_dirty_gfn *entry;
+	u64 offset;
+	u32 slot;
+	int nr;
 
+	lockdep_assert_held(&kvm->slots_lock);
+
+	for (nr = 0; nr < ring->size && !fatal_signal_pending(current); nr++) {
+		entry = &ring->dirty_gfns[ring->reset_index & (ring->size - 1)];
+
+		/* Pairs with the VMM's store: whatever it did with the entry before. */
+		if (!(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
+			break;
+
+		/* Once each, for the VMM may write to them. */
+		slot = READ_ONCE(entry->slot);
+		offset = READ_ONCE(entry->offset);
+
+		/* It is free when it has been read, and not before. */
+		smp_store_release(&entry->flags, 0);
+		WRITE_ONCE(ring->reset_index, ring->reset_index + 1);
+
+		if (slot != part.slot || round_down(offset, BITS_PER_LONG) != part.offset) {
+			tdp_ring_watch(kvm, &part);
+			part.slot = slot;
+			part.offset = round_down(offset, BITS_PER_LONG);
+			part.mask = 0;
+		}
+		part.mask |= BIT(offset % BITS_PER_LONG);
+
+		cond_resched();
+	}
+
+	tdp_ring_watch(kvm, &part);
 	kvm_tdp_mmu_log_end(kvm);
+
+	trace_kvm_dirty_ring_reset(ring);
 
 	return nr;
 }
