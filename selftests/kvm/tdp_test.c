@@ -52,34 +52,19 @@ struct mode {
 	bool pml;
 };
 
-static bool parameter(const char *name)
-{
-	char path[128], value = 'N';
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (read(fd, &value, 1) != 1)
-			value = 'N';
-		close(fd);
-	}
-	return value == 'Y' || value == '1';
-}
-
 static struct mode mode_now(void)
 {
 	struct mode m;
 
 	if (access("/sys/module/kvm_intel", F_OK)) {
-		m.tdp = parameter("kvm_amd/parameters/npt");
+		m.tdp = xvm_param("kvm_amd/parameters/npt");
 		m.accessed = true;
 		m.pml = false;
 	} else {
-		m.tdp = parameter("kvm_intel/parameters/ept");
+		m.tdp = xvm_param("kvm_intel/parameters/ept");
 		m.accessed = !m.tdp ||
-			     parameter("kvm_intel/parameters/eptad");
-		m.pml = parameter("kvm_intel/parameters/pml");
+			     xvm_param("kvm_intel/parameters/eptad");
+		m.pml = xvm_param("kvm_intel/parameters/pml");
 	}
 	return m;
 }
@@ -524,7 +509,7 @@ TEST_F_TIMEOUT(tdp, access_without_memory_is_seen_every_time, SECONDS)
 		ASSERT_EQ(0, ioctl(self->vm.cpu[0], KVM_GET_REGS, &regs));
 		EXPECT_EQ(0x52, regs.rbx & 0xff);
 		/* Remembered: one fault for as long as the slots stay. */
-		if (parameter("kvm/parameters/mmio_caching"))
+		if (xvm_param("kvm/parameters/mmio_caching"))
 			EXPECT_EQ(made + round + 1,
 				  visitor_stat(&self->v,
 					       "pf_mmio_spte_created"));
@@ -630,7 +615,7 @@ TEST_F_TIMEOUT(tdp, log_off_costs_no_fault, SECONDS)
 	ASSERT_NE(MAP_FAILED, mem);
 	if (!self->mode.tdp || !self->mode.accessed)
 		SKIP(return, "shadow paging, or no accessed bits");
-	if (parameter("kvm/parameters/nx_huge_pages"))
+	if (xvm_param("kvm/parameters/nx_huge_pages"))
 		SKIP(return, "large pages are not executable");
 	for (i = 0; i < HUGE_PAGES; i++)
 		each[i] = HUGE_GPA + i * XVM_PAGE;

@@ -561,6 +561,21 @@ bool xvm_age_memory(void)
 	return !fclose(file) && ok;
 }
 
+bool xvm_param(const char *name)
+{
+	char path[128], value = 'N';
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, &value, 1) != 1)
+			xvm_die("%s", path);
+		close(fd);
+	}
+	return value == 'Y' || value == '1';
+}
+
 /* Without memory of its own: a task that is held may have the address space locked. */
 bool xvm_stat(int fd, const char *name, uint64_t *value)
 {

@@ -58,9 +58,6 @@ void xvm_create(struct xvm *vm, bool irqchip);
 /* @type: KVM_X86_*_VM; does the kernel have it? */
 bool xvm_has_type(unsigned int type);
 void xvm_create_type(struct xvm *vm, unsigned int type, bool irqchip);
-/* @type: KVM_X86_*_VM; does the kernel have it? */
-bool xvm_has_type(unsigned int type);
-void xvm_create_type(struct xvm *vm, unsigned int type, bool irqchip);
 void xvm_destroy(struct xvm *vm);
 void xvm_add_cpu(struct xvm *vm, unsigned int id);
 /* One that is ready to run, in flat 32-bit mode without paging. */
@@ -69,8 +66,6 @@ void xvm_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 	      uint64_t gpa, uint64_t size, void *hva);
 int xvm_try_slot(struct xvm *vm, unsigned int slot, unsigned int flags,
 		 uint64_t gpa, uint64_t size, void *hva);
-/* Whole pages get KVM_MEMORY_ATTRIBUTE_*, and no others. */
-void xvm_attributes(struct xvm *vm, uint64_t gpa, uint64_t size, uint64_t attrs);
 /* Whole pages get KVM_MEMORY_ATTRIBUTE_*, and no others. */
 void xvm_attributes(struct xvm *vm, uint64_t gpa, uint64_t size, uint64_t attrs);
 /* @quirk: KVM_X86_QUIRK_*, which ends. */
@@ -125,6 +120,8 @@ void *xvm_huge(size_t size, int flags);
 bool xvm_ages_memory(void);
 bool xvm_age_memory(void);
 
+/* Is a switch of a module's on? @name: "kvm_intel/parameters/pml"; no module, no. */
+bool xvm_param(const char *name);
 /* A counter of KVM's, by its name there; @fd: of KVM_GET_STATS_FD. */
 bool xvm_stat(int fd, const char *name, uint64_t *value);
 
