@@ -49,6 +49,7 @@ class Case:
         self.program = section.get("program", name)
         self.args = key("args")
         self.setup = key("setup")
+        self.boot = key("boot")
         self.timeout = int(key("timeout"))
         self.cost = int(key("cost"))
         self.only = ""          # one test of the program

@@ -11,6 +11,7 @@ import argparse
 import fcntl
 import os
 import queue
+import shlex
 import shutil
 import subprocess
 import sys
@@ -198,7 +199,8 @@ class Boot:
         status = rig.host(
             self.out, ["--host", self.lane.host.name, "--modules",
                        self.lane.modules, "--payload", payload, "--hugepages",
-                       str(HUGE_PAGES), "--timeout", str(limit)],
+                       str(HUGE_PAGES), "--timeout", str(limit),
+                       *self.lane.boot],
             ["host-cases", "/payload/list"], self.line, self.watch)
         # Any other status is that of a signal: ours, when it fell silent.
         return status if status in (0, 1) else RIG
@@ -221,6 +223,7 @@ class Lane:
     def __init__(self, runner, number, cases):
         self.runner, self.modules = runner, runner.modules
         self.host = hosts.find(cases[0].host)
+        self.boot = shlex.split(cases[0].boot)
         self.out = f"{runner.out}/lane-{number}"
         self.cases = {c.name: c for c in cases}
         self.lost = {c.name: 0 for c in cases}
@@ -371,8 +374,11 @@ class Runner:
         hosted = [c for c in cases if c.kind in ("ours", "upstream")]
         guests = [c for c in cases if c.kind == "guest"]
         # The list of another host is short: one boot is better than two.
-        lanes = self.lanes(host, hosted, self.emulators()
-                           if host == self.host.name else 1)
+        lanes = self.lanes(host, [c for c in hosted if not c.boot],
+                           self.emulators() if host == self.host.name else 1)
+        for boot in dict.fromkeys(c.boot for c in hosted if c.boot):
+            lanes.append(Lane(self, f"{host}-{len(lanes)}",
+                              [c for c in hosted if c.boot == boot]))
         jobs = [lambda ln=ln: ln.run() for ln in lanes]
         jobs[1:1] = [lambda c=c: self.guest(c) for c in guests]
         if jobs:

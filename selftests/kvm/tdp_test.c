@@ -649,27 +649,45 @@ static bool cpu_has(const char *flag)
 	return found;
 }
 
+/* How many pages of a gigabyte the host is to have put aside; negative if it has none. */
+static int giga_pages(void)
+{
+	FILE *file = fopen(GIGA_FILE, "r");
+	int nr;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &nr) != 1)
+		xvm_die(GIGA_FILE);
+	fclose(file);
+	return nr;
+}
+
+static void giga_pages_set(int nr)
+{
+	FILE *file = fopen(GIGA_FILE, "w");
+
+	if (!file || fprintf(file, "%d", nr) < 0 || fclose(file))
+		xvm_die(GIGA_FILE);
+}
+
 TEST_F_TIMEOUT(tdp, one_gigabyte_is_one_page, SECONDS)
 {
-	FILE *file = fopen(GIGA_FILE, "r+");
+	int nr = giga_pages();
 	uint8_t *mem;
 
 	if (!self->mode.tdp)
 		SKIP(return, "shadow paging of a guest without paging has none");
-	if (!file || !cpu_has("pdpe1gb"))
+	if (nr < 0 || !cpu_has("pdpe1gb"))
 		SKIP(return, "the CPU has no pages of a gigabyte");
-	fputs("1", file);
-	fclose(file);
+	if (!nr)
+		giga_pages_set(1);
 	mem = xvm_huge(GIGA_SIZE, MAP_HUGE_1GB);
 	if (mem == MAP_FAILED)
 		SKIP(return, "no gigabyte of memory in one piece");
 	large_page(_metadata, self, "pages_1g", 3, GIGA_GPA, GIGA_SIZE, mem);
 	munmap(mem, GIGA_SIZE);
-	file = fopen(GIGA_FILE, "w");
-	if (file) {
-		fputs("0", file);
-		fclose(file);
-	}
+	giga_pages_set(nr);
 }
 
 /* Addresses that need a fifth level of tables. */
