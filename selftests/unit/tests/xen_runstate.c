@@ -123,6 +123,14 @@ TEST(xen_rs_preempted_asleep, "xen: runstate: preempted on its way to sleep it i
 	vcpu->stat.generic.halt_wait_ns += 30;
 	enter(RUNSTATE_running);
 	expect_times(950, 150, 9000, 1000);
+	/* Also what it says of one that was preempted. */
+	enter(RUNSTATE_runnable);
+	xen_runstate_get(vcpu, &state, &entry, t);
+	EXPECT_EQ(xen_runstate_set(vcpu, RUNSTATE_blocked, entry, t), 0);
+	unit_clock_ns += 100;
+	current->sched_info.run_delay += 40;
+	enter(RUNSTATE_running);
+	expect_times(950, 150, 9100, 1000);
 	xen_end();
 }
 

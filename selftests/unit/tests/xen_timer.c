@@ -97,7 +97,9 @@ TEST(xen_time_tsc_moved, "xen: time: at sched-out as it was noted, though the gu
 	vcpu->arch.l1_tsc_offset += 1ull << 40;
 	EXPECT_EQ(noted_time(), 8000);
 	unit_clock_ns = 8000;
+	EXPECT(!kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu));
 	EXPECT_EQ(xen_guest_time(vcpu, NULL), 8000);
+	EXPECT(kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu));
 	xen_timer_start(vcpu, 9000);
 	EXPECT(!came());
 	EXPECT_EQ(xen_timer_get(vcpu), 9000);
@@ -309,6 +311,25 @@ TEST(xen_timer_ntp, "xen: timer: at its guest time however NTP corrects the host
 	expect_no_drift(0);
 	expect_no_drift(100000);
 	expect_no_drift(-100000);
+}
+
+TEST(xen_timer_tsc_anew, "xen: timer: fires though the host's TSC has begun anew, of which KVM hears when the guest is entered")
+{
+	timer_begin();
+	xen_timer_start(vcpu, 4000000);
+	EXPECT_EQ(xen_periodic_start(vcpu, 100000000), 0);
+	time_goes(1000000);
+	unit_tsc = 10;
+	unit_time_set(ktime_get() + 3000000);
+	EXPECT(came());
+	EXPECT_EQ(xen_timer_get(vcpu), 0);
+	/* Each period, however long ago the timer was armed. */
+	for (int i = 0; i < 5; i++) {
+		unit_time_set(ktime_get() + 100000000);
+		EXPECT(came());
+		EXPECT(!came());
+	}
+	xen_end();
 }
 
 TEST(xen_periodic_clock, "xen: timer: ticks at the same guest times after the clock was set")

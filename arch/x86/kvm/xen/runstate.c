@@ -382,6 +382,7 @@ int xen_runstate_set(struct kvm_vcpu *vcpu, u64 state, u64 entry,
 
 	preempt_disable();
 	x->runstate = state;
+	x->preempted = false;
 	x->runstate_entry = entry;
 	memcpy(x->runstate_times, times, sizeof(x->runstate_times));
 	x->run_delay = current->sched_info.run_delay;

@@ -34,26 +34,29 @@
 
 /*
  * The guest's clock is a function of the TSC, with the parameters that the guest has,
- * if they are made from KVM's clock as it is. Else they are yet to be computed anew, at
- * the next entry, be it asked for or not (setting a TSC does not), and until then it is
- * KVM's clock that is right. @sequence is set to which clock of KVM's that was.
+ * if they are made from KVM's clock as it is. Else they are to be computed anew, at the
+ * next entry, which is asked for here, since setting a TSC does not; and until then it
+ * is KVM's clock that is right. @sequence is set to which clock of KVM's that was.
  */
 static bool xen_clock_is_tsc(struct kvm_vcpu *vcpu, u32 *sequence)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
 	struct kvm_arch *ka = &vcpu->kvm->arch;
-	bool is_tsc;
+	bool master, same;
 
 	do {
 		*sequence = read_seqcount_begin(&ka->pvclock_sc);
-		is_tsc = ka->use_master_clock && hv->tsc_to_system_mul &&
-			 hv->system_time == ka->master_kernel_ns +
-					    ka->kvmclock_offset &&
-			 hv->tsc_timestamp ==
+		master = ka->use_master_clock && hv->tsc_to_system_mul;
+		same = hv->system_time == ka->master_kernel_ns +
+					  ka->kvmclock_offset &&
+		       hv->tsc_timestamp ==
 				kvm_read_l1_tsc(vcpu, ka->master_cycle_now);
 	} while (read_seqcount_retry(&ka->pvclock_sc, *sequence));
 
-	return is_tsc;
+	if (unlikely(master && !same))
+		kvm_make_request(KVM_REQ_CLOCK_UPDATE, vcpu);
+
+	return master && same;
 }
 
 /*
@@ -169,7 +172,38 @@ void xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock)
 }
 
 /**
- * xen_clock_read - the guest's system time, by a clock that has been noted
+ * xen_clock_tell - the guest's system time, by a clock that has been noted
+ * @kvm: the VM
+ * @clock: the clock
+ * @now: set to the time, ns
+ *
+ * Context: any.
+ * Return: false if the host's TSC has begun anew, of which KVM hears when a vCPU enters
+ *	the guest: the clock stands still, at @now, until then.
+ */
+bool xen_clock_tell(struct kvm *kvm, const struct xen_clock *clock, u64 *now)
+{
+	u64 ticks;
+
+	/* The VMM may have set it meanwhile, or KVM taken a new start. */
+	if (!clock->mul ||
+	    read_seqcount_retry(&kvm->arch.pvclock_sc, clock->sequence)) {
+		*now = get_kvmclock_ns(kvm);
+		return true;
+	}
+
+	*now = clock->ns;
+	if (!xen_ticks_since(clock->tsc, rdtsc(), &ticks))
+		return false;
+
+	ticks = kvm_scale_tsc(ticks, clock->scaling);
+	*now += pvclock_scale_delta(ticks, clock->mul, clock->shift);
+
+	return true;
+}
+
+/**
+ * xen_clock_read - xen_clock_tell() for who needs a time in any case
  * @kvm: the VM
  * @clock: the clock
  *
@@ -178,20 +212,11 @@ void xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock)
  */
 u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
 {
-	u64 ticks;
+	u64 now;
 
-	/* The VMM may have set it meanwhile, or KVM taken a new start. */
-	if (!clock->mul ||
-	    read_seqcount_retry(&kvm->arch.pvclock_sc, clock->sequence))
-		return get_kvmclock_ns(kvm);
+	xen_clock_tell(kvm, clock, &now);
 
-	/* The host's TSC has begun anew, and KVM does not know yet. */
-	if (!xen_ticks_since(clock->tsc, rdtsc(), &ticks))
-		return clock->ns;
-
-	ticks = kvm_scale_tsc(ticks, clock->scaling);
-
-	return clock->ns + pvclock_scale_delta(ticks, clock->mul, clock->shift);
+	return now;
 }
 
 /**
@@ -203,7 +228,8 @@ u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
  *
  * It does where it is to look again, where CLOCK_MONOTONIC runs faster than the guest's
  * clock, and where the VMM has set that clock back. What is left of a microsecond is
- * waited for here.
+ * waited for here. By a clock that stands still it never is: the event has the guest
+ * entered, which makes the clock go.
  *
  * Context: the timer's callback.
  * Return: true if it is too early; the timer is set to go on.
@@ -211,17 +237,18 @@ u64 xen_clock_read(struct kvm *kvm, const struct xen_clock *clock)
 bool xen_timer_too_early(struct hrtimer *timer, struct kvm *kvm,
 			 const struct xen_clock *clock, u64 time)
 {
-	u64 now = xen_clock_read(kvm, clock);
+	u64 now;
 	int i;
 
-	for (i = 0; now < time && time - now <= XEN_TIMER_SPIN_NS; i++) {
+	for (i = 0;; i++) {
+		if (!xen_clock_tell(kvm, clock, &now) || now >= time)
+			return false;
+		if (time - now > XEN_TIMER_SPIN_NS)
+			break;
 		if (i == XEN_TIMER_SPINS)
 			return false;
 		cpu_relax();
-		now = xen_clock_read(kvm, clock);
 	}
-	if (now >= time)
-		return false;
 
 	hrtimer_set_expires(timer, xen_time_ahead(ktime_get(), time - now));
 

@@ -133,7 +133,9 @@ static enum hrtimer_restart xen_periodic_fire(struct hrtimer *timer)
 
 	if (!xen_timer_too_early(timer, kvm, clock, t->tick)) {
 		xen_timer_event(t->vcpu);
-		now = xen_clock_read(kvm, clock);
+		/* By a clock that stands still, a period from now. */
+		if (!xen_clock_tell(kvm, clock, &now))
+			now = t->tick;
 		xen_tick_on(t, now);
 		hrtimer_set_expires(timer, xen_time_ahead(ktime_get(),
 							  t->tick - now));
