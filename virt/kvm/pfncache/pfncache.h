@@ -42,8 +42,8 @@ struct gpc_inflight_range {
  * @nr: entries of @range in use
  * @nr_unlisted: invalidations for which @range had no room
  * @nr_events: invalidations seen so far. Shown without the lock, like @nr_gups
- * @nr_gups: page resolutions begun so far (hva_to_pfn() calls); 1 per refresh unless
- *	raced
+ * @nr_gups: page resolutions begun so far (hva_to_pfn() calls, but for one at the end
+ *	of the process); 1 per refresh unless raced
  * @dead: the address space is gone; nothing can be resolved any more
  * @unlisted: covers all of the @nr_unlisted, and what lies between them
  * @range: the others. Equal ranges are interchangeable, which is what lets an
