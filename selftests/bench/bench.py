@@ -29,7 +29,7 @@ HOST = "amd"            # whose clock counts instructions
 BOOTS = {False: 2, True: 4}
 # What is counted does not depend on this machine, which may have much else to do.
 PATIENCE = ("--timeout", "5400", "--boot-timeout", "1800")
-HUGE_PAGES = 16         # that they need there
+HUGE_PAGES = 128        # that they need there
 PROGRAMS = ("caches", "events", "tasks", "memory")
 # Repetitions on real cores, and milliseconds of each: as usual, and LONG=1.
 CORES = {False: (30, 50), True: (100, 200)}
