@@ -67,19 +67,18 @@ class Names:
         return name
 
 
-def read(path):
+def read(lines):
     """[(phase, when it ended, {(kind, numbers): count so far})]"""
     phases = []
-    with open(path, encoding="utf-8", errors="replace") as f:
-        for line in f:
-            found = LINE.search(line.rstrip())
-            if not found:
-                continue
-            phase, end, kind, numbers = found.groups()
-            if not phases or phases[-1][0] != phase:
-                phases.append((phase, float(end), {}))
-            *what, count = map(int, numbers.split())
-            phases[-1][2][kind, tuple(what)] = count
+    for line in lines:
+        found = LINE.search(line.rstrip())
+        if not found:
+            continue
+        phase, end, kind, numbers = found.groups()
+        if not phases or phases[-1][0] != phase:
+            phases.append((phase, float(end), {}))
+        *what, count = map(int, numbers.split())
+        phases[-1][2][kind, tuple(what)] = count
     return phases
 
 
@@ -98,7 +97,8 @@ def table(phases, names):
 
 
 def main(out, root):
-    phases = read(f"{out}/out.log")
+    with open(f"{out}/out.log", encoding="utf-8", errors="replace") as f:
+        phases = read(f)
     if not phases:
         sys.exit(f"lab/hypercalls.py: nothing was counted; see {out}/out.log")
     for row in table(phases, Names(root)):

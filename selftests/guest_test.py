@@ -83,10 +83,9 @@ def traced(top):
                     exist_ok=True)
         with open(f"{top}/usr/include/xen/{header}", "a", encoding="utf-8"):
             pass
-    with open(f"{top}/out.log", "w", encoding="utf-8") as f:
-        f.write(TRACE)
     got = ["\t".join(map(str, row)) for row in
-           hypercalls.table(hypercalls.read(f"{top}/out.log"), hypercalls.Names(top))]
+           hypercalls.table(hypercalls.read(TRACE.splitlines()),
+                            hypercalls.Names(top))]
     if got != TABLE:
         yield f"the trace's table is {got}, instead of {TABLE}"
 

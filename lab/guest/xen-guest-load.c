@@ -289,6 +289,7 @@ static void *ipi_work(void *worker)
 	unsigned long long rounds = 0, barriers = 0;
 	struct worker *w = worker;
 	volatile char *page = pages(1);
+	int64_t begin, took;
 	pthread_t other;
 
 	p.cpu = (w->cpu + 1) % nr_cpus;
@@ -297,6 +298,7 @@ static void *ipi_work(void *worker)
 		fail("ipi: no thread");
 		return NULL;
 	}
+	begin = now_ns();
 	while (!stop || rounds < LEAST_IPI) {
 		if (!w->spoil || rounds != 100)
 			wake(p.there);
@@ -312,11 +314,12 @@ static void *ipi_work(void *worker)
 			fail("ipi: mprotect: %s", strerror(errno));
 		barriers++;
 	}
+	took = now_ns() - begin;
 	p.done = true;
 	wake(p.there);
 	pthread_join(other, NULL);
-	tell("load ipi %llu rounds between CPU %d and CPU %d, %llu barriers",
-	     rounds, w->cpu, p.cpu, barriers);
+	tell("load ipi %llu rounds between CPU %d and CPU %d, %llu barriers, in %lld us",
+	     rounds, w->cpu, p.cpu, barriers, (long long)(took / 1000));
 	return NULL;
 }
 
