@@ -64,7 +64,7 @@ help:
 	@echo 'make unit      the C files in user space, with checking locks (SAN=address|thread)'
 	@echo 'make test      unit, host tests, guest boot (HOST=amd T=name STOCK=1 REPEAT=n)'
 	@echo 'make stress    random operations, bounded (HOST=amd MIN=10 SEED=number STOCK=1)'
-	@echo 'make bench     ours beside the stock modules: counts, contention, a page (LONG=1)'
+	@echo 'make bench     ours beside the stock modules: counts, contention, guests, a page (LONG=1)'
 	@echo 'make check     checkpatch, sparse, shellcheck, kernel-doc, W=1'
 	@echo 'make clean     remove what was built; the Debian root and kernels stay'
 	@echo 'make distclean remove everything in build/'

@@ -8,7 +8,7 @@ the marks mean is for the harness to know.
 import subprocess
 import threading
 
-USAGE, RIG = 2, 3
+PASS, USAGE, RIG = 0, 2, 3
 TRIES = 2               # what loses the emulator is run again once
 
 
@@ -45,15 +45,20 @@ def host(out, options, command, heard, watch=None):
     return p.returncode
 
 
-def guest(out, options):
+def guest(out, options, heard=None):
     """Boot a guest with lab/guest-boot's @options.
 
-    Returns its status, and the lines it printed.
+    Each line it prints is given to @heard, if any. Returns its status and the lines.
     """
-    path = f"{out}/guest-boot.log"
-    with open(path, "w", encoding="utf-8") as log:
-        status = subprocess.call(["lab/guest-boot", "--out", out, *options],
-                                 stdin=subprocess.DEVNULL, stdout=log,
-                                 stderr=subprocess.STDOUT)
-    with open(path, encoding="utf-8", errors="replace") as log:
-        return status, log.read().splitlines()
+    lines = []
+    with open(f"{out}/guest-boot.log", "w", encoding="utf-8") as log, \
+            subprocess.Popen(["lab/guest-boot", "--out", out, *options],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True,
+                             errors="replace") as p:
+        for text in p.stdout:
+            log.write(text)
+            lines.append(text.rstrip("\n"))
+            if heard:
+                heard(lines[-1])
+    return p.returncode, lines

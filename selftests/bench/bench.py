@@ -3,7 +3,8 @@
 """Measure ours beside the stock modules; a table, a page and its pictures.
 
 What is measured is in metrics.tsv, how in docs/performance.rst. Where figures come
-from: cores/ on this machine's processors, host/ in an emulated host.
+from: cores/ on this machine's processors, host/ in an emulated host, and guests in
+such a host (lab/guest-boot).
 """
 
 import argparse
@@ -18,6 +19,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, f"{HERE}/..", f"{HERE}/../../lab"]
 import figures  # noqa: E402
+import guests  # noqa: E402
 import report  # noqa: E402
 import rig  # noqa: E402
 import run  # noqa: E402
@@ -30,9 +32,14 @@ BOOTS = {False: 2, True: 4}
 # What is counted does not depend on this machine, which may have much else to do.
 PATIENCE = ("--timeout", "5400", "--boot-timeout", "1800")
 HUGE_PAGES = 128        # that they need there
+# The first mount of a new file system goes on writing to it; no guest's shall.
+GUEST_WORDS = "rootflags=noinit_itable"
+GUEST_LIMIT = 600       # seconds, many times what one takes
 PROGRAMS = ("caches", "events", "tasks", "memory")
 # Repetitions on real cores, and milliseconds of each: as usual, and LONG=1.
 CORES = {False: (30, 50), True: (100, 200)}
+# Pairs of guests of each emulator.
+PAIRS = {False: 4, True: 12}
 
 
 def meta():
@@ -150,7 +157,66 @@ def counts(found, long):
             found.add(HOST, line)
 
 
-PARTS = {"cores": cores, "counts": counts}
+def turns(pairs):
+    """Who is first takes turns, too."""
+    for i, pair in enumerate(pairs):
+        for side in figures.SIDES[::-1] if i % 2 else figures.SIDES:
+            yield f"{pair}:{side}"
+
+
+def pairs_of_guests(cpus, pairs):
+    """Boots of guests on one host, on processors @cpus; their figures."""
+    # Of this thread, and so of what it starts: two lanes do not meet.
+    os.sched_setaffinity(0, cpus)
+    out = f"{OUT}/guests-{min(cpus)}"
+    os.makedirs(out, exist_ok=True)
+    lines = []
+    for _ in range(rig.TRIES):
+        seen = guests.Turns()
+
+        def heard(text, seen=seen):
+            over = seen.heard(text)
+            if over:
+                run.say(f"guests: pair {over[0] + 1}, {over[1]}: " + ", ".join(
+                    f"{name} {figures.number(value)} {unit}"
+                    for name, unit, value in seen.figures[over]))
+
+        status, _ = rig.guest(out, [
+            "--host", HOST, "--work", "bench", "--append",
+            GUEST_WORDS, "--turns", " ".join(turns(pairs)), "--timeout",
+            str(GUEST_LIMIT * 2 * len(pairs))], heard)
+        if status not in (rig.PASS, rig.RIG):
+            raise BenchError(f"guests on host {HOST} ended with status {status}; "
+                             f"see {out}")
+        whole = seen.pairs(figures.SIDES)
+        lines += [figure((name, unit, "", value), side, pair)
+                  for pair, sides in whole.items()
+                  for side, found in sides.items() for name, unit, value in found]
+        pairs = [pair for pair in pairs if pair not in whole]
+        if not pairs:
+            return lines
+        run.say(f"guests: the emulator was lost; {len(pairs)} pairs are run again")
+    raise BenchError(f"the emulator was lost twice on host {HOST} with guests; "
+                     f"see {out}")
+
+
+def guest_work(found, long):
+    """Guests on one booted host, with ours and with stock in turn."""
+    run.make_it("Guest's disk", ["lab/guest-disk"], f"{OUT}/guest-disk.log")
+    lanes = run.Runner.emulators()
+    pairs = range(PAIRS[long] * lanes)
+    cpus = sorted(os.sched_getaffinity(0))
+    jobs = {f"guests {n + 1}":
+            functools.partial(pairs_of_guests, set(cpus[n % len(cpus)::lanes]),
+                              pairs[n::lanes])
+            for n in range(lanes)}
+    run.say(f"guests: {len(pairs)} pairs of boots, {lanes} at a time …")
+    for _, lines in in_lanes(jobs):
+        for line in lines:
+            found.add(HOST, line)
+
+
+PARTS = {"cores": cores, "counts": counts, "guests": guest_work}
 
 
 def parse(argv):

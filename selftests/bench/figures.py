@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 SIDES = ("ours", "stock")
 # Units and metrics of which there may be none.
-MAY_BE_ZERO = ("locks", "events", "flushes", "exits", "fault_beside_zap")
+MAY_BE_ZERO = ("locks", "events", "flushes", "exits", "exits/s",
+               "fault_beside_zap")
 # In each repetition a smaller one of these is not above a greater one.
 ASCENDING = ("deliver_p50", "deliver_p99", "deliver_p999", "deliver_max")
 COLUMNS = ("metric", "unit", "host", "parameters", "ours", "stock", "ratio",

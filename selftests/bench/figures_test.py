@@ -8,8 +8,9 @@ import unittest
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
+sys.path[:0] = [HERE, f"{HERE}/../../lab"]
 import figures  # noqa: E402
+import guests  # noqa: E402
 
 
 def metric(name="cost", unit="ns", goals="<=1.05", exact=False):
@@ -104,6 +105,60 @@ class WhatIsWrong(unittest.TestCase):
                 f.add("cores", f"{name}\tns\t\t{side}\t0\t{value}")
         with self.assertRaises(figures.BenchError):
             f.rows()
+
+
+# What a guest and its host tell in one turn.
+TURN = """\
+host: turn 3 SIDE
+[    1.235485] smp: Brought up 1 node, 2 CPUs
+guest: phase up
+guest: fio 500.5 a second
+guest: load ipi 2000 rounds between CPU 0 and CPU 1, 250 barriers, in 10000000 us
+host: trace boot 40.25 exit 2 90
+host: trace boot 40.25 exit 34 10
+host: trace up 50.00 exit 2 95
+host: trace up 50.00 exit 34 10
+host: trace load 70.00 exit 2 95
+host: trace load 70.00 exit 34 15
+host: turn over
+"""
+
+
+class Guests(unittest.TestCase):
+    def turns(self, *texts):
+        seen = guests.Turns()
+        for line in "".join(texts).splitlines():
+            seen.heard(line)
+        return seen
+
+    def test_figures_of_a_turn(self):
+        seen = self.turns(TURN.replace("SIDE", "ours"))
+        self.assertEqual(seen.figures[3, "ours"], [
+            ("guest_boot", "s", 40.25), ("guest_fio", "1/s", 500.5),
+            ("guest_ipi", "1/s", 200.0), ("exits_user_boot", "exits", 105),
+            ("exits_user_load", "exits/s", 0.25)])
+
+    def test_all_are_in_the_table(self):
+        table = figures.read_metrics(f"{HERE}/metrics.tsv")
+        for name, unit, _ in self.turns(TURN).figures[3, "SIDE"]:
+            self.assertEqual(table[name, "amd"].unit, unit)
+
+    def test_half_a_pair_is_none(self):
+        ours, stock = (TURN.replace("SIDE", s) for s in figures.SIDES)
+        lost = stock.replace("turn 3", "turn 4").partition("host: trace")[0]
+        self.assertEqual(self.turns(ours).pairs(figures.SIDES), {})
+        self.assertEqual(list(self.turns(ours, stock, lost).pairs(figures.SIDES)), [3])
+
+    def test_a_turn_that_lacks_a_figure(self):
+        for lacks in ("guest: fio", "guest: load", "host: trace up"):
+            text = "".join(line + "\n" for line in TURN.splitlines()
+                           if not line.startswith(lacks))
+            with self.assertRaises(figures.BenchError, msg=lacks):
+                self.turns(text)
+
+    def test_a_turn_twice(self):
+        with self.assertRaises(figures.BenchError):
+            self.turns(TURN, TURN)
 
 
 class TheTable(unittest.TestCase):
