@@ -45,7 +45,7 @@ inside_root()
 }
 
 # What the caller may set in the environment and sudo must not drop.
-PASS_VARS=(TERM V SAN HOST T STOCK REFRESH)
+PASS_VARS=(TERM V SAN HOST T STOCK REFRESH LONG)
 
 # List NAME=VALUE of every variable that crosses into root's environment.
 passed_env()
