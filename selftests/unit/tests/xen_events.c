@@ -679,13 +679,15 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 1);
 	current->asleep = false;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
-	/* A page that cannot be had must not keep a vCPU awake. */
+	/* A page that cannot be had must not keep a vCPU awake, until the worker looks. */
+	unit_mutants.work_lost = true;
 	unit_slot_mark_invalid(w.kvm, 0);
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	current->asleep = true;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	current->asleep = false;
 	unit_slot_set(w.kvm, 0, SLOT_GFN, SLOT_PAGES, SLOT_HVA, 0);
+	unit_mutants.work_lost = false;
 	xen_end();
 }
 
