@@ -64,18 +64,18 @@ TEST(xen_time_now, "xen: time: computed as the guest does, from its own paramete
 	timer_begin();
 	vcpu->arch.hv_clock.system_time = 5;
 	w.kvm->arch.master_kernel_ns = 5;
-	EXPECT_EQ(xen_guest_time(vcpu, &mono), 5);
+	EXPECT_EQ(xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock, &mono), 5);
 	EXPECT_EQ(mono, 1000000000);
 	time_goes(1000);
-	EXPECT_EQ(xen_guest_time(vcpu, NULL), 1005);
-	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock);
+	EXPECT_EQ(xen_guest_time(vcpu), 1005);
+	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock, NULL);
 	time_goes(1000);
-	EXPECT_EQ(noted_time(), xen_guest_time(vcpu, NULL));
+	EXPECT_EQ(noted_time(), xen_guest_time(vcpu));
 	/* A host whose TSC begins anew has no time until KVM knows of it. */
 	time_goes(1000);
 	unit_tsc = 10;
 	unit_clock_ns = 4711;
-	EXPECT_EQ(xen_guest_time(vcpu, NULL), 4711);
+	EXPECT_EQ(xen_guest_time(vcpu), 4711);
 	EXPECT_EQ(noted_time(), 1005);
 	write_seqcount_begin(&w.kvm->arch.pvclock_sc);
 	write_seqcount_end(&w.kvm->arch.pvclock_sc);
@@ -89,16 +89,16 @@ TEST(xen_time_tsc_moved, "xen: time: at sched-out as it was noted, though the gu
 	vcpu->arch.l1_tsc_scaling_ratio = 2;
 	vcpu->arch.l1_tsc_offset = -unit_tsc;
 	time_goes(3000);
-	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock);
+	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock, NULL);
 	time_goes(1000);
 	EXPECT_EQ(noted_time(), 8000);
-	EXPECT_EQ(xen_guest_time(vcpu, NULL), 8000);
+	EXPECT_EQ(xen_guest_time(vcpu), 8000);
 	/* Ahead and back; the clock that goes with it is yet to be computed. */
 	vcpu->arch.l1_tsc_offset += 1ull << 40;
 	EXPECT_EQ(noted_time(), 8000);
 	unit_clock_ns = 8000;
 	EXPECT(!kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu));
-	EXPECT_EQ(xen_guest_time(vcpu, NULL), 8000);
+	EXPECT_EQ(xen_guest_time(vcpu), 8000);
 	EXPECT(kvm_test_request(KVM_REQ_CLOCK_UPDATE, vcpu));
 	xen_timer_start(vcpu, 9000);
 	EXPECT(!came());
@@ -112,22 +112,23 @@ TEST(xen_time_tsc_moved, "xen: time: at sched-out as it was noted, though the gu
 
 TEST(xen_time_to_ktime, "xen: time: any time that a guest may ask for has its place, or is past")
 {
+	struct xen_clock clock;
 	ktime_t when;
 
 	timer_begin();
 	time_goes(1000);
-	EXPECT(!xen_guest_time_to_ktime(vcpu, 0, &when));
-	EXPECT(!xen_guest_time_to_ktime(vcpu, 1000, &when));
-	EXPECT(xen_guest_time_to_ktime(vcpu, 1001, &when));
+	EXPECT(!xen_guest_time_to_ktime(vcpu, &clock, 0, &when));
+	EXPECT(!xen_guest_time_to_ktime(vcpu, &clock, 1000, &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, &clock, 1001, &when));
 	EXPECT_EQ(when, 1000001001);
 	/* What is far away is looked at again an eighth earlier. */
-	EXPECT(xen_guest_time_to_ktime(vcpu, 1000 + 100000000, &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, &clock, 1000 + 100000000, &when));
 	EXPECT_EQ(when, 1000001000 + 100000000);
-	EXPECT(xen_guest_time_to_ktime(vcpu, 1000 + (1ull << 40), &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, &clock, 1000 + (1ull << 40), &when));
 	EXPECT_EQ(when, 1000001000 + (1ull << 40) - (1ull << 37));
-	EXPECT(xen_guest_time_to_ktime(vcpu, S64_MAX, &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, &clock, S64_MAX, &when));
 	EXPECT(when > S64_MAX - (S64_MAX >> 2));
-	EXPECT(xen_guest_time_to_ktime(vcpu, ~0ull, &when));
+	EXPECT(xen_guest_time_to_ktime(vcpu, &clock, ~0ull, &when));
 	EXPECT_EQ(when, KTIME_MAX);
 	xen_end();
 }
@@ -155,7 +156,7 @@ TEST(xen_timer_once, "xen: timer: fires once, at its time and not before; what i
 	EXPECT_EQ(xen_timer_get(vcpu), 0);
 	/* Without shared_info the tick is latched. */
 	shinfo_set(false);
-	xen_timer_start(vcpu, xen_guest_time(vcpu, NULL) + 10);
+	xen_timer_start(vcpu, xen_guest_time(vcpu) + 10);
 	time_goes(10);
 	EXPECT(test_bit(PORT, xen_events(w.kvm)->latched));
 	xen_end();
@@ -166,7 +167,7 @@ static void clock_set(s64 by, bool entered)
 {
 	struct file file = { .private_data = w.kvm };
 
-	unit_clock_ns = xen_guest_time(vcpu, NULL);
+	unit_clock_ns = xen_guest_time(vcpu);
 	EXPECT_EQ(kvm_xen_vm_ioctl(&file, KVM_SET_CLOCK, by), 0);
 	if (entered) {
 		vcpu->arch.hv_clock.system_time += by;
@@ -270,7 +271,7 @@ static u64 came_at(u64 time, u64 step, s64 ppm)
 
 	do {
 		time_goes_by(step, ppm);
-		now = xen_guest_time(vcpu, NULL);
+		now = xen_guest_time(vcpu);
 		if (now > time + 20 * NSEC_PER_MSEC)
 			return ~0ull;
 	} while (!came());
@@ -288,7 +289,7 @@ static void expect_no_drift(s64 ppm)
 	/* However long it sleeps; what was armed before is a look, and no event. */
 	timer_begin();
 	xen_timer_start(vcpu, hour);
-	while (xen_guest_time(vcpu, NULL) < hour - 20000000) {
+	while (xen_guest_time(vcpu) < hour - 20000000) {
 		time_goes_by(10000000, ppm);
 		EXPECT(!came());
 	}
@@ -297,7 +298,7 @@ static void expect_no_drift(s64 ppm)
 	EXPECT_EQ(xen_timer_get(vcpu), 0);
 	/* However many ticks there were before: what one is late by is not kept. */
 	EXPECT_EQ(xen_periodic_start(vcpu, period), 0);
-	due = xen_guest_time(vcpu, NULL);
+	due = xen_guest_time(vcpu);
 	for (int i = 0; i < 2000; i++) {
 		u64 at = came_at(due += period, step, ppm);
 
@@ -414,7 +415,7 @@ TEST(xen_timers_held, "xen: timer: read by who saves, neither fires until the vC
 	EXPECT(!kvm_xen_has_pending_timer(vcpu));
 	/* Set while it is held, it is armed; the other is not. */
 	xen_timers_hold(vcpu);
-	xen_timer_start(vcpu, xen_guest_time(vcpu, NULL) + 10);
+	xen_timer_start(vcpu, xen_guest_time(vcpu) + 10);
 	time_goes(10);
 	EXPECT(came());
 	time_goes(5000000);
@@ -428,7 +429,7 @@ TEST(xen_time_noted_set, "xen: time: at sched-out the clock that the VMM has set
 {
 	timer_begin();
 	time_goes(1000);
-	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock);
+	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock, NULL);
 	time_goes(1000);
 	EXPECT_EQ(noted_time(), 2000);
 	clock_set(1ll << 40, false);
@@ -482,7 +483,7 @@ TEST(xen_timer_race, "xen: timer: read while it fires, either it fires no more o
 	end = begin + unit_race_ms * 1000000ull;
 	while (unit_now_ns() < end ||
 	       (fired <= 20 && unit_now_ns() < begin + PATIENCE_NS)) {
-		u64 expires = xen_guest_time(vcpu, NULL) + 1 +
+		u64 expires = xen_guest_time(vcpu) + 1 +
 			      unit_rand(&rnd) % 20000;
 
 		xen_timer_start(vcpu, expires);

@@ -109,7 +109,7 @@ static long xen_set_singleshot(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 		return -EFAULT;
 
 	if (t.flags & VCPU_SSHOTTMR_future &&
-	    t.timeout_abs_ns < xen_guest_time(vcpu, NULL))
+	    t.timeout_abs_ns < xen_guest_time(vcpu))
 		return -ETIME;
 
 	/* Zero is a time that is past, not a wish to stop. */
@@ -275,7 +275,7 @@ static bool xen_set_timer_op(struct kvm_vcpu *vcpu, struct xen_hcall *h)
 		return true;
 	}
 
-	now = xen_guest_time(vcpu, NULL);
+	now = xen_guest_time(vcpu);
 	if ((s64)timeout < 0 ||
 	    (timeout > now && (timeout - now) >> XEN_TIMEOUT_SANE_BITS))
 		timeout = now + XEN_TIMEOUT_INSTEAD_NS;

@@ -216,8 +216,7 @@ static void xen_sleep_until(struct kvm_vcpu *vcpu, u64 timeout)
 		return;
 	}
 
-	xen_clock_note(vcpu, &t.clock);
-	if (xen_guest_time_to_ktime(vcpu, timeout, &expires))
+	if (xen_guest_time_to_ktime(vcpu, &t.clock, timeout, &expires))
 		xen_sleep_timed(vcpu, &t, expires);
 }
 

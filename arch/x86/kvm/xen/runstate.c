@@ -277,8 +277,8 @@ void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state)
 		return;
 
 	preempt_disable();
-	xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock);
-	xen_runstate_enter(vcpu, state, xen_guest_time(vcpu, NULL));
+	xen_runstate_enter(vcpu, state,
+			   xen_clock_note(vcpu, &xen_vcpu(vcpu)->clock, NULL));
 	preempt_enable();
 
 	xen_area_publish(vcpu);
@@ -346,7 +346,7 @@ none:
 static bool xen_in_future(struct kvm_vcpu *vcpu, u64 time)
 {
 	return time > get_kvmclock_ns(vcpu->kvm) &&
-	       time > xen_guest_time(vcpu, NULL);
+	       time > xen_guest_time(vcpu);
 }
 
 /* Times must add up to where they end, and not end in the future. */

@@ -71,36 +71,63 @@ static bool xen_ticks_since(u64 then, u64 now, u64 *ticks)
 }
 
 /**
- * xen_guest_time - the guest's system time
+ * xen_clock_note - what time it is for the guest, and how fast that goes
  * @vcpu: the vCPU
+ * @clock: set to the guest's clock, for sched-out or for a timer
  * @mono: set to CLOCK_MONOTONIC at the same instant, if not NULL
  *
- * Context: the vCPU's task, or one that holds its mutex; it is what changes the
- *	clock's parameters too.
- * Return: ns.
+ * Until the next time the offset of the guest's TSC may change at any moment, and with
+ * it, but later, the clock.
+ *
+ * Context: the vCPU's task, or one that holds its mutex; it is what changes the clock's
+ *	parameters too. Not in the middle of that.
+ * Return: guest time, ns.
  */
-u64 xen_guest_time(struct kvm_vcpu *vcpu, ktime_t *mono)
+u64 xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock, ktime_t *mono)
 {
 	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
-	u64 host_tsc, ticks;
-	u32 sequence;
-	s64 ns;
+	bool is_tsc = xen_clock_is_tsc(vcpu, &clock->sequence);
+	s64 ns = 0;
+	u64 ticks;
 
-	if (xen_clock_is_tsc(vcpu, &sequence) &&
-	    kvm_get_monotonic_and_clockread(&ns, &host_tsc) &&
-	    xen_ticks_since(hv->tsc_timestamp, kvm_read_l1_tsc(vcpu, host_tsc),
-			    &ticks)) {
+	if (!mono)
+		clock->tsc = rdtsc();
+	else if (is_tsc)
+		is_tsc = kvm_get_monotonic_and_clockread(&ns, &clock->tsc);
+
+	if (unlikely(!is_tsc ||
+		     !xen_ticks_since(hv->tsc_timestamp,
+				      kvm_read_l1_tsc(vcpu, clock->tsc),
+				      &ticks))) {
+		clock->mul = 0;
 		if (mono)
-			*mono = ns_to_ktime(ns);
-		return hv->system_time +
-		       pvclock_scale_delta(ticks, hv->tsc_to_system_mul,
-					   hv->tsc_shift);
+			*mono = ktime_get();
+		return get_kvmclock_ns(vcpu->kvm);
 	}
 
 	if (mono)
-		*mono = ktime_get();
+		*mono = ns_to_ktime(ns);
+	clock->scaling = vcpu->arch.l1_tsc_scaling_ratio;
+	clock->mul = hv->tsc_to_system_mul;
+	clock->shift = hv->tsc_shift;
+	clock->ns = hv->system_time +
+		    pvclock_scale_delta(ticks, clock->mul, clock->shift);
 
-	return get_kvmclock_ns(vcpu->kvm);
+	return clock->ns;
+}
+
+/**
+ * xen_guest_time - the guest's system time
+ * @vcpu: the vCPU
+ *
+ * Context: as xen_clock_note().
+ * Return: ns.
+ */
+u64 xen_guest_time(struct kvm_vcpu *vcpu)
+{
+	struct xen_clock clock;
+
+	return xen_clock_note(vcpu, &clock, NULL);
 }
 
 /**
@@ -124,15 +151,17 @@ ktime_t xen_time_ahead(ktime_t now, u64 ns)
 /**
  * xen_guest_time_to_ktime - how long is it until a guest time?
  * @vcpu: the vCPU
+ * @clock: set, see xen_clock_note()
  * @time: guest system time, ns; anything the guest likes
  * @expires: set to CLOCK_MONOTONIC at which to look again, see xen_time_ahead()
  *
- * Context: as xen_guest_time().
+ * Context: as xen_clock_note().
  * Return: false if that time is not in the future.
  */
-bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
+bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, struct xen_clock *clock,
+			     u64 time, ktime_t *expires)
 {
-	u64 now = xen_guest_time(vcpu, expires);
+	u64 now = xen_clock_note(vcpu, clock, expires);
 
 	if (time <= now)
 		return false;
@@ -140,35 +169,6 @@ bool xen_guest_time_to_ktime(struct kvm_vcpu *vcpu, u64 time, ktime_t *expires)
 	*expires = xen_time_ahead(*expires, time - now);
 
 	return true;
-}
-
-/**
- * xen_clock_note - remember the guest's clock for sched-out, or for a timer
- * @vcpu: the vCPU
- * @clock: set
- *
- * What time it is now, and how fast it goes: until the next time the offset of the
- * guest's TSC may change at any moment, and with it, but later, the clock.
- *
- * Context: the vCPU's task, or one that holds its mutex; not in the middle of changing
- *	the clock.
- */
-void xen_clock_note(struct kvm_vcpu *vcpu, struct xen_clock *clock)
-{
-	struct pvclock_vcpu_time_info *hv = &vcpu->arch.hv_clock;
-	u64 ticks;
-
-	clock->tsc = rdtsc();
-	clock->scaling = vcpu->arch.l1_tsc_scaling_ratio;
-	clock->mul = 0;
-	if (xen_clock_is_tsc(vcpu, &clock->sequence) &&
-	    xen_ticks_since(hv->tsc_timestamp,
-			    kvm_read_l1_tsc(vcpu, clock->tsc), &ticks)) {
-		clock->mul = hv->tsc_to_system_mul;
-		clock->shift = hv->tsc_shift;
-		clock->ns = hv->system_time +
-			    pvclock_scale_delta(ticks, clock->mul, clock->shift);
-	}
 }
 
 /**

@@ -71,9 +71,9 @@ static struct xen_timers *xen_timers(struct kvm_vcpu *vcpu)
 	return smp_load_acquire(&xen_vcpu(vcpu)->timers);
 }
 
+/* Where @by->clock is noted from, on this CPU. */
 static void xen_arm_by(struct xen_armed *by, struct kvm_vcpu *vcpu)
 {
-	xen_clock_note(vcpu, &by->clock);
 	by->guest = vcpu->arch.hv_clock;
 	by->cpu = raw_smp_processor_id();
 	by->held = false;
@@ -236,7 +236,7 @@ void xen_timer_start(struct kvm_vcpu *vcpu, u64 expires)
 	hrtimer_cancel(&t->once);
 
 	xen_arm_by(&t->once_by, vcpu);
-	if (!xen_guest_time_to_ktime(vcpu, expires, &when)) {
+	if (!xen_guest_time_to_ktime(vcpu, &t->once_by.clock, expires, &when)) {
 		WRITE_ONCE(t->expires, 0);
 		xen_timer_event(vcpu);
 		return;
@@ -334,7 +334,7 @@ static void xen_periodic_again(struct xen_timers *t)
 	hrtimer_cancel(&t->periodic);
 
 	xen_arm_by(&t->periodic_by, t->vcpu);
-	now = xen_guest_time(t->vcpu, &mono);
+	now = xen_clock_note(t->vcpu, &t->periodic_by.clock, &mono);
 	late = t->tick <= now;
 	if (late)
 		xen_tick_on(t, now);
@@ -378,7 +378,7 @@ int xen_periodic_start(struct kvm_vcpu *vcpu, u64 period)
 	t = xen_timers(vcpu);
 	hrtimer_cancel(&t->periodic);
 	WRITE_ONCE(t->period, period);
-	t->tick = xen_guest_time(vcpu, NULL) + period;
+	t->tick = xen_guest_time(vcpu) + period;
 	xen_periodic_again(t);
 
 	return 0;
