@@ -52,10 +52,10 @@ TEST_F(cost, look_before_each_entry)
 	EXPECT_GE(without + xvm_allowed(ENTRY_ALLOWED), with);
 }
 
-/* Ours: 349, 333, 443. Stock: 374, 364, 511. */
-#define MASKED_ALLOWED		360
-#define COALESCED_ALLOWED	345
-#define DELIVERED_ALLOWED	455
+/* Ours: 171, 155, 211. Stock: 374, 364, 511. */
+#define MASKED_ALLOWED		250
+#define COALESCED_ALLOWED	235
+#define DELIVERED_ALLOWED	300
 
 TEST_F(cost, event_of_the_vmm)
 {
@@ -75,7 +75,7 @@ TEST_F(cost, event_of_the_vmm)
 	EXPECT_GE(xvm_allowed(DELIVERED_ALLOWED), delivered);
 }
 
-/* Ours: 745. Stock: 720. */
+/* Ours: 577. Stock: 720. */
 #define HYPERCALL_ALLOWED	800
 
 TEST_F(cost, event_of_the_guest)
