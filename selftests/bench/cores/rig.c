@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/kvm_host.h>
@@ -23,6 +24,7 @@
 struct task_struct unit_tasks[UNIT_MAX_TASKS];
 __thread struct task_struct *unit_current;
 __thread unsigned long cores_locks;
+unsigned long cores_jiffies;
 struct unit_mutants unit_mutants;
 
 void unit_fail(const char *kind, const char *fmt, ...)
@@ -95,27 +97,84 @@ void cores_interrupt_all(void)
 		unit_fail("membarrier", "errno %d", errno);
 }
 
-void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
-		    bool wait, const char *where)
+void cores_called(void)
 {
-	unsigned long seen, *section;
-	bool interrupted = false;
+	unsigned long *section = &current->section;
 	unsigned int n = 0;
+
+	do {
+		__atomic_store_n(section, *section + 1, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&current->called, __ATOMIC_ACQUIRE))
+			cores_spin(&n);
+		__atomic_store_n(section, *section + 1, __ATOMIC_RELAXED);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	} while (__atomic_load_n(&current->called, __ATOMIC_RELAXED));
+}
+
+/* The function runs here, in the place of each CPU, which is in no section meanwhile. */
+static void run_on(int cpu, void (*fn)(void *arg), void *arg)
+{
+	unsigned long *section = &unit_tasks[cpu].section, seen;
+	int self = current->slot;
+	unsigned int n = 0;
+
+	seen = __atomic_load_n(section, __ATOMIC_ACQUIRE);
+	while (cpu != self && seen & 1 &&
+	       __atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
+		cores_spin(&n);
+	current->slot = cpu;
+	fn(arg);
+	current->slot = self;
+	__atomic_fetch_sub(&unit_tasks[cpu].called, 1, __ATOMIC_RELEASE);
+}
+
+void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
+		    void (*fn)(void *arg), void *arg, bool wait, const char *where)
+{
+	uint64_t called = 0;
 	int i;
 
 	for (i = 0; i < UNIT_MAX_TASKS; i++) {
-		if (!test_bit(i, mask) || i == current->slot)
+		if (!test_bit(i, mask) || !cond(i, arg))
 			continue;
-		if (!interrupted)
-			cores_interrupt_all();
-		interrupted = true;
-		section = &unit_tasks[i].section;
-		seen = __atomic_load_n(section, __ATOMIC_ACQUIRE);
-		while (seen & 1 &&
-		       __atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
-			cores_spin(&n);
-		fn(arg);
+		__atomic_fetch_add(&unit_tasks[i].called, 1, __ATOMIC_RELAXED);
+		called |= 1ull << i;
 	}
+	if (called & ~(1ull << current->slot))
+		cores_interrupt_all();
+	for (i = 0; i < UNIT_MAX_TASKS; i++)
+		if (called >> i & 1)
+			run_on(i, fn, arg);
+}
+
+/* As the kernel's clock, the TSC and no call. */
+static unsigned long ticks_per_us;
+
+__attribute__((__constructor__))
+static void measure_ticks(void)
+{
+	struct timespec ts = { .tv_nsec = 2 * 1000 * 1000 }, a, b;
+	unsigned long start = __builtin_ia32_rdtsc();
+
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	nanosleep(&ts, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	ticks_per_us = (__builtin_ia32_rdtsc() - start) * 1000 /
+		       ((b.tv_sec - a.tv_sec) * 1000000000l + b.tv_nsec - a.tv_nsec);
+}
+
+uint64_t unit_now_ns(void)
+{
+	return __builtin_ia32_rdtsc() / ticks_per_us * 1000;
+}
+
+/* Its steps are about as long as a millisecond. */
+void cores_tick(void)
+{
+	unsigned long now = __builtin_ia32_rdtsc() >> 21;
+
+	if (now != __atomic_load_n(&cores_jiffies, __ATOMIC_RELAXED))
+		__atomic_store_n(&cores_jiffies, now, __ATOMIC_RELAXED);
 }
 
 static void wait_for_readers(size_t counter)

@@ -36,12 +36,6 @@
 static struct kvm *kvm;
 static struct gfn_to_pfn_cache shinfo, info[CORES_VCPUS], *more;
 static unsigned int nr_info, nr_more;
-#ifndef UNIT_STOCK
-static struct {
-	int cpu;
-	char apart[124];
-} seen[UNIT_MAX_TASKS];
-#endif
 
 static char *taken, copy[PAGE_SIZE];
 static unsigned long lost;
@@ -81,10 +75,6 @@ static void side_begin(unsigned int caches)
 	current->mm = cores_mm_create();
 	kvm = unit_vm_create(cores_mm);
 	unit_slot_set(kvm, 0, 0, SLOT_PAGES, UNIT_UADDR, 0);
-#ifndef UNIT_STOCK
-	for (i = 0; i < UNIT_MAX_TASKS; i++)
-		seen[i].cpu = -1;
-#endif
 	memset(&shinfo, 0, sizeof(shinfo));
 	memset(info, 0, sizeof(info));
 	use(&shinfo, 0, PAGE_SIZE);
@@ -152,18 +142,15 @@ static bool try_deliver(unsigned int vcpu, unsigned int port)
 #else
 static bool try_deliver(unsigned int vcpu, unsigned int port)
 {
-	unsigned long flags;
+	struct gpc_read read;
 	char *page, *vi;
 
-	local_irq_save(flags);
-	page = vi = NULL;
-	if (kvm_gpc_reader(kvm, &seen[current->slot].cpu)) {
-		page = kvm_gpc_live(&shinfo);
-		vi = kvm_gpc_live(&info[vcpu]);
-	}
+	read = kvm_gpc_read_begin(kvm);
+	page = kvm_gpc_live(&shinfo);
+	vi = kvm_gpc_live(&info[vcpu]);
 	if (page && vi)
 		raise(page, vi, port);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 	return page && vi;
 }
 #endif
@@ -211,6 +198,8 @@ static void event(unsigned long page, unsigned int gap, void (*change)(void))
 		.flags = MMU_NOTIFIER_RANGE_BLOCKABLE,
 	};
 
+	/* Time that goes by between events is not theirs. */
+	cores_tick();
 	mn->ops->invalidate_range_start(mn, &range);
 	if (change)
 		change();

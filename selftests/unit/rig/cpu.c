@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * custom: threads as CPUs. A section with interrupts off has a number, odd while it
- * lasts; a call to other CPUs waits until those in its mask that are in a section
- * have left it, and for nobody else.
+ * lasts; a call to another CPU waits until that has left the section it is in, and
+ * for nobody else, and lets none begin while the function runs in its place.
  *
  * Who leaves releases and who waited acquires, and that is the only order between
  * threads that is made here: all of an interrupt that a CPU could not take before.
  * The number is written by exchange, so that what a section reads is read after the
  * section can be seen, as it is by an interrupt.
- *
- * The function is called by the caller, in the other's place, as in an interrupt.
  */
 #include <sched.h>
 #include "rig/cpu.h"
@@ -18,34 +16,58 @@
 /* Apart, so that sections of one CPU do not slow down those of others. */
 static struct {
 	unsigned long section;
-	char apart[56];
+	unsigned int called;
+	char apart[48];
 } cpus[UNIT_MAX_TASKS];
 
 static unsigned long calls, waits;
 static unsigned int waiting;
+unsigned int unit_jiffy_shift = UNIT_JIFFY_MS;
+
+/* The CPU in whose place the thread runs a function, and one. */
+static __thread int acting;
+
+static unsigned long section_next(unsigned long *s)
+{
+	return __atomic_load_n(s, __ATOMIC_RELAXED) + 1;
+}
 
 void unit_cpu_close(void)
 {
+	unsigned int *called = &cpus[current->slot].called;
 	unsigned long *s = &cpus[current->slot].section;
 
-	__atomic_exchange_n(s, __atomic_load_n(s, __ATOMIC_RELAXED) + 1,
-			    __ATOMIC_SEQ_CST);
+	for (;;) {
+		__atomic_exchange_n(s, section_next(s), __ATOMIC_SEQ_CST);
+		if (likely(!__atomic_load_n(called, __ATOMIC_SEQ_CST)))
+			return;
+		/* The interrupt comes first. */
+		__atomic_store_n(s, section_next(s), __ATOMIC_RELEASE);
+		while (__atomic_load_n(called, __ATOMIC_ACQUIRE))
+			sched_yield();
+	}
 }
 
 void unit_cpu_open(void)
 {
 	unsigned long *s = &cpus[current->slot].section;
 
-	__atomic_store_n(s, __atomic_load_n(s, __ATOMIC_RELAXED) + 1,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(s, section_next(s), __ATOMIC_RELEASE);
 }
 
 int unit_cpu_id(const char *where)
 {
+	if (acting)
+		return acting - 1;
 	if (!current->irqs_off && !current->preempt)
 		unit_fail("cpu", "the number of a CPU that may change at once, at %s",
 			  where);
 	return current->slot;
+}
+
+unsigned long unit_jiffies(void)
+{
+	return unit_now_ns() >> unit_jiffy_shift;
 }
 
 /* The other CPU may be waiting, interrupts off, for a lock that we hold. */
@@ -65,40 +87,54 @@ static void check_caller(const char *where)
 	}
 }
 
-static void wait_for(unsigned long *section)
+void unit_cpu_wait_begin(void)
 {
-	unsigned long seen = __atomic_load_n(section, __ATOMIC_ACQUIRE);
-
-	if (!(seen % 2))
-		return;
 	__atomic_fetch_add(&waits, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&waiting, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
-		sched_yield();
+}
+
+void unit_cpu_wait_end(void)
+{
 	__atomic_fetch_sub(&waiting, 1, __ATOMIC_RELAXED);
 }
 
-void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
-		    bool wait, const char *where)
+static void wait_for(unsigned long *section)
+{
+	unsigned long seen = __atomic_load_n(section, __ATOMIC_SEQ_CST);
+
+	if (!(seen % 2))
+		return;
+	unit_cpu_wait_begin();
+	while (__atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
+		sched_yield();
+	unit_cpu_wait_end();
+}
+
+static void call(int cpu, void (*fn)(void *arg), void *arg)
+{
+	__atomic_fetch_add(&cpus[cpu].called, 1, __ATOMIC_SEQ_CST);
+	if (cpu != current->slot && !unit_mutants.call_does_not_wait)
+		wait_for(&cpus[cpu].section);
+	acting = cpu + 1;
+	fn(arg);
+	acting = 0;
+	__atomic_fetch_sub(&cpus[cpu].called, 1, __ATOMIC_RELEASE);
+}
+
+void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
+		    void (*fn)(void *arg), void *arg, bool wait, const char *where)
 {
 	check_caller(where);
 	if (!wait)
 		unit_fail("cpu", "a call to other CPUs that waits for none of them, at %s",
-			  where);
-	if (!current->preempt)
-		unit_fail("cpu", "call to other CPUs with preemption on at %s",
 			  where);
 	__atomic_fetch_add(&calls, 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < UNIT_MAX_TASKS; i++) {
 		unsigned long word = __atomic_load_n(&mask[i / 64],
 						     __ATOMIC_RELAXED);
 
-		/* Nobody interrupts itself. */
-		if (!(word >> i % 64 & 1) || i == current->slot)
-			continue;
-		if (!unit_mutants.call_does_not_wait)
-			wait_for(&cpus[i].section);
-		fn(arg);
+		if (word >> i % 64 & 1 && cond(i, arg))
+			call(i, fn, arg);
 	}
 }
 

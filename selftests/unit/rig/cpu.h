@@ -10,9 +10,19 @@ void unit_cpu_close(void);
 void unit_cpu_open(void);
 
 int unit_cpu_id(const char *where);
-/* smp_call_function_many() */
-void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
-		    bool wait, const char *where);
+/* on_each_cpu_cond_mask() */
+void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
+		    void (*fn)(void *arg), void *arg, bool wait, const char *where);
+
+/* A thread waits for another CPU by itself. */
+void unit_cpu_wait_begin(void);
+void unit_cpu_wait_end(void);
+
+/* Time in steps of 2^unit_jiffy_shift ns. */
+#define UNIT_JIFFY_MS		20
+#define UNIT_JIFFY_HASTY	6
+extern unsigned int unit_jiffy_shift;
+unsigned long unit_jiffies(void);
 
 /* Calls made, and CPUs that one had to wait for, since the test began. */
 unsigned long unit_cpu_calls(void);

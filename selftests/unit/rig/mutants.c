@@ -9,7 +9,7 @@
 #include "rig/rig.h"
 
 bool __real_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
-			  bool *dead);
+			  bool sleeps, bool *dead);
 bool __real_gpc_index_any(struct gpc_manager *m, unsigned long start,
 			  unsigned long end);
 void __real_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
@@ -21,10 +21,10 @@ int __real_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		   kvm_pfn_t old_pfn, void *old_khva);
 
 void __real_gpc_take_end(struct gpc_manager *m, bool was_live);
-bool __real___kvm_gpc_reader(struct kvm *kvm);
+bool __real___kvm_gpc_read_begin(struct kvm *kvm);
 
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
-			  bool *dead);
+			  bool sleeps, bool *dead);
 bool __wrap_gpc_index_any(struct gpc_manager *m, unsigned long start,
 			  unsigned long end);
 void __wrap_gpc_index_invalidate(struct gpc_manager *m, unsigned long start,
@@ -35,12 +35,12 @@ int __wrap_gpc_index_insert(struct gpc_manager *m,
 int __wrap_gpc_map(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
 		   kvm_pfn_t old_pfn, void *old_khva);
 void __wrap_gpc_take_end(struct gpc_manager *m, bool was_live);
-bool __wrap___kvm_gpc_reader(struct kvm *kvm);
+bool __wrap___kvm_gpc_read_begin(struct kvm *kvm);
 
 bool __wrap_gpc_must_wait(struct gpc_manager *m, unsigned long uhva,
-			  bool *dead)
+			  bool sleeps, bool *dead)
 {
-	bool wait = __real_gpc_must_wait(m, uhva, dead);
+	bool wait = __real_gpc_must_wait(m, uhva, sleeps, dead);
 
 	return wait && !unit_mutants.wait_never;
 }
@@ -104,7 +104,7 @@ void __wrap_gpc_take_end(struct gpc_manager *m, bool was_live)
 		__real_gpc_take_end(m, was_live);
 }
 
-bool __wrap___kvm_gpc_reader(struct kvm *kvm)
+bool __wrap___kvm_gpc_read_begin(struct kvm *kvm)
 {
-	return unit_mutants.reader_unknown || __real___kvm_gpc_reader(kvm);
+	return !unit_mutants.reader_unknown && __real___kvm_gpc_read_begin(kvm);
 }

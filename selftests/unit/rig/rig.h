@@ -84,6 +84,7 @@ struct unit_mutants {
 	bool wake_lost;			/* wake-ups wake nobody */
 	bool wait_does_not_wait;	/* waits return at once */
 	bool call_does_not_wait;	/* calls to other CPUs, too */
+	bool said_unheard;		/* nor do waits for what a CPU says */
 	bool readers_stall;		/* no bug, but others show sooner */
 	bool rcu_early;			/* callbacks wait for no reader */
 	bool kick_lost;			/* vCPUs are not woken */

@@ -54,7 +54,6 @@ struct kvm_vcpu *unit_vcpu_create(struct kvm *kvm, int id)
 	vcpu->wants_to_run = true;
 	vcpu->mode = IN_GUEST_MODE;
 	x->poll_port = XEN_POLL_NONE;
-	x->reader_cpu = -1;
 	x->timer_priority = XEN_PRIORITY_NONE;
 	if (xen_timers_make(vcpu))
 		unit_fail("vcpu", "no memory for its timers");

@@ -9,14 +9,23 @@
 
 #define GPC_UADDR	(SLOT_HVA + 0x2000)
 
+/* Long enough for any test that readers say so, and short enough that they do not. */
+#define SAYING		30
+#define QUIET		0
+
 static struct world w;
 static struct gfn_to_pfn_cache *gpc;
+static bool says;
 
 static void live_begin(void)
 {
+	unit_jiffy_shift = SAYING;
 	world_begin(&w);
 	gpc = gpc_new(&w);
 	EXPECT_EQ(activate(gpc, SLOT_GPA + 0x2010, 8), 0);
+	/* After which readers say so. */
+	if (says)
+		kvm_gpc_quiesce(w.kvm);
 }
 
 static void live_end(void)
@@ -27,9 +36,7 @@ static void live_end(void)
 
 static bool live(void)
 {
-	int cpu = -1;
-
-	return live_look(gpc, &cpu, 2);
+	return live_look(gpc, 2);
 }
 
 /* A reader that stays inside until it is told to leave. Relaxed: makes no order. */
@@ -41,15 +48,16 @@ static struct holder {
 static void holder_main(void *arg)
 {
 	struct unit_seen seen = { 0 };
-	unsigned long flags;
+	struct gpc_read read = { 0 };
 	void *khva = NULL;
-	int cpu = -1;
 
-	local_irq_save(flags);
 	if (holder.reads) {
-		EXPECT(kvm_gpc_reader(w.kvm, &cpu));
+		read = kvm_gpc_read_begin(w.kvm);
+		EXPECT_EQ(read.said, says);
 		khva = kvm_gpc_live(gpc);
 		EXPECT(khva);
+	} else {
+		local_irq_save(read.flags);
 	}
 	__atomic_store_n(&holder.inside, true, __ATOMIC_RELAXED);
 	while (!__atomic_load_n(&holder.leave, __ATOMIC_RELAXED)) {
@@ -60,7 +68,7 @@ static void holder_main(void *arg)
 	if (khva)
 		unit_touch_live(khva, &seen);
 	__atomic_store_n(&holder.inside, false, __ATOMIC_RELAXED);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 }
 
 static bool holder_inside(void *unused)
@@ -182,7 +190,7 @@ TEST_RT(live_states, "live: there to be read exactly while the cache is valid")
 	live_end();
 }
 
-TEST_RT(live_waited, "live: each operation waits for a reader, and later ones see nothing")
+static void waited(void)
 {
 	for (int i = 0; i < NR_OPS; i++) {
 		live_begin();
@@ -195,6 +203,17 @@ TEST_RT(live_waited, "live: each operation waits for a reader, and later ones se
 		unit_thread_join(ops[i].thread);
 		live_end();
 	}
+}
+
+TEST_RT(live_waited, "live: each operation waits for a reader, and later ones see nothing")
+{
+	waited();
+}
+
+TEST_RT(live_said, "live: each operation waits for a reader that says so")
+{
+	says = true;
+	waited();
 }
 
 static void both(void)
@@ -232,8 +251,21 @@ TEST_RT(live_both, "live: an operation waits for readers that another waits for"
 	both();
 }
 
+TEST_RT(live_both_said, "live: an operation waits for readers that say so and another waits for")
+{
+	says = true;
+	both();
+}
+
 PLANTED(d_taken, "design: readers that another waits for are not waited for", "returned with a reader inside|used after invalidate_start had returned|use-after-poison|ThreadSanitizer: data race")
 {
+	unit_mutants.taken_unheard = true;
+	both();
+}
+
+PLANTED(d_taken_said, "design: readers that say so and another waits for are not waited for", "returned with a reader inside|used after invalidate_start had returned|use-after-poison|ThreadSanitizer: data race")
+{
+	says = true;
 	unit_mutants.taken_unheard = true;
 	both();
 }
@@ -248,7 +280,7 @@ TEST_RT(live_stranger, "live: nobody waits for a CPU that never read a cache")
 	op_move();
 	kvm_gpc_deactivate(gpc);
 	EXPECT_EQ(unit_cpu_waits(), 0);
-	EXPECT(unit_cpu_calls() >= 3);
+	EXPECT(unit_cpu_calls());
 	let_go();
 	live_end();
 }
@@ -275,10 +307,77 @@ TEST_RT(live_no_call, "live: no CPU is called for what takes no cache from a rea
 	op_unmap();
 	EXPECT_EQ(refresh(gpc, 8), 0);
 	EXPECT_EQ(unit_cpu_calls(), calls + 1);
+	unit_jiffy_shift = QUIET;
+	EXPECT(live());
 	op_unmap();
 	kvm_gpc_deactivate(gpc);
 	EXPECT_EQ(unit_cpu_calls(), calls + 2);
 	live_end();
+}
+
+TEST_RT(live_storm, "live: CPUs that were called once are not again, however often the page goes")
+{
+	unsigned long calls;
+
+	live_begin();
+	EXPECT(live());
+	calls = unit_cpu_calls();
+	for (int i = 0; i < 100; i++) {
+		EXPECT(live());
+		op_unmap();
+		EXPECT(!live());
+		EXPECT_EQ(refresh(gpc, 8), 0);
+	}
+	EXPECT_EQ(unit_cpu_calls(), calls + 1);
+	/* And by and by they need not say so any more. */
+	unit_jiffy_shift = QUIET;
+	EXPECT(live());
+	op_unmap();
+	EXPECT_EQ(unit_cpu_calls(), calls + 2);
+	live_end();
+}
+
+TEST(live_elsewhere, "live: a CPU that has gone on to another VM is not called")
+{
+	struct world other;
+	unsigned long calls;
+	struct gpc_read read;
+
+	live_begin();
+	world_begin(&other);
+	EXPECT(live());
+	read = kvm_gpc_read_begin(other.kvm);
+	kvm_gpc_read_end(read);
+	calls = unit_cpu_calls();
+	op_unmap();
+	EXPECT_EQ(unit_cpu_calls(), calls);
+	gpc_gone(gpc);
+	world_end(&other);
+	world_end(&w);
+}
+
+static bool reads_quietly(struct kvm *kvm)
+{
+	unsigned long flags;
+	bool quietly;
+
+	local_irq_save(flags);
+	quietly = kvm_gpc_reads_quietly(kvm);
+	local_irq_restore(flags);
+
+	return quietly;
+}
+
+TEST(live_next_vm, "live: a VM that gets the place of another is not taken for it")
+{
+	struct kvm *was;
+
+	live_begin();
+	EXPECT(live());
+	was = w.kvm;
+	EXPECT(reads_quietly(was));
+	live_end();
+	EXPECT(!reads_quietly(was));
 }
 
 TEST_RT(live_other, "live: no CPU is called for a cache that is read by its lock alone")
@@ -301,36 +400,47 @@ TEST_RT(live_other, "live: no CPU is called for a cache that is read by its lock
 	live_end();
 }
 
-TEST(live_registered, "live: a CPU announces itself once per word that remembers it")
+TEST(live_cost, "live: a CPU announces itself once; a section that it says takes one barrier")
 {
-	unsigned long rmw, flags;
-	int cpu = -1, other = -1;
+	struct gpc_read read, inner;
+	unsigned long rmw;
 
 	live_begin();
-	local_irq_save(flags);
 	rmw = unit_ops[UNIT_RMW];
-	EXPECT(kvm_gpc_reader(w.kvm, &cpu));
+	EXPECT(live());
 	EXPECT(unit_ops[UNIT_RMW] > rmw);
-	EXPECT_EQ(cpu, current->slot);
 	rmw = unit_ops[UNIT_RMW];
-	for (int i = 0; i < 100; i++)
-		EXPECT(kvm_gpc_reader(w.kvm, &cpu) && kvm_gpc_live(gpc));
-	EXPECT(kvm_gpc_reader(w.kvm, &other));
+	for (int i = 0; i < 100; i++) {
+		read = kvm_gpc_read_begin(w.kvm);
+		inner = kvm_gpc_read_begin(w.kvm);
+		EXPECT(kvm_gpc_live(gpc) && !read.said && !inner.said);
+		kvm_gpc_read_end(inner);
+		kvm_gpc_read_end(read);
+	}
 	EXPECT_EQ(unit_ops[UNIT_RMW], rmw);
-	local_irq_restore(flags);
+
+	kvm_gpc_quiesce(w.kvm);
+	rmw = unit_ops[UNIT_RMW];
+	for (int i = 0; i < 100; i++) {
+		read = kvm_gpc_read_begin(w.kvm);
+		/* Only who said so says when it ends. */
+		inner = kvm_gpc_read_begin(w.kvm);
+		EXPECT(kvm_gpc_live(gpc) && read.said && !inner.said);
+		kvm_gpc_read_end(inner);
+		kvm_gpc_read_end(read);
+	}
+	EXPECT_EQ(unit_ops[UNIT_RMW], rmw + 100);
 	live_end();
 }
 
 static void no_more_reader(struct kvm *kvm)
 {
-	unsigned long flags;
-	int cpu = -1;
+	struct gpc_read read;
 
 	kvm_gpc_deactivate(gpc);
-	local_irq_save(flags);
-	EXPECT(!kvm_gpc_reader(kvm, &cpu));
-	local_irq_restore(flags);
-	EXPECT_EQ(cpu, -1);
+	read = kvm_gpc_read_begin(kvm);
+	EXPECT(!kvm_gpc_live(gpc) && !read.said && !kvm_gpc_reads_quietly(kvm));
+	kvm_gpc_read_end(read);
 	kvm_gpc_quiesce(kvm);
 }
 

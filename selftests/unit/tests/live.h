@@ -6,7 +6,7 @@
 #include "world.h"
 
 #ifdef UNIT_STOCK
-static inline bool live_look(struct gfn_to_pfn_cache *gpc, int *cpu, int touches)
+static inline bool live_look(struct gfn_to_pfn_cache *gpc, int touches)
 {
 	return true;
 }
@@ -14,20 +14,19 @@ static inline bool live_look(struct gfn_to_pfn_cache *gpc, int *cpu, int touches
 #include <pfncache/gpc_live.h>
 
 /* One look, as an event's delivery: was there a page? */
-static inline bool live_look(struct gfn_to_pfn_cache *gpc, int *cpu, int touches)
+static inline bool live_look(struct gfn_to_pfn_cache *gpc, int touches)
 {
 	struct unit_seen seen = { 0 };
-	unsigned long flags;
-	void *khva = NULL;
+	struct gpc_read read;
+	void *khva;
 
-	local_irq_save(flags);
-	if (kvm_gpc_reader(gpc->kvm, cpu))
-		khva = kvm_gpc_live(gpc);
+	read = kvm_gpc_read_begin(gpc->kvm);
+	khva = kvm_gpc_live(gpc);
 	while (khva && touches--) {
 		unit_stall();
 		unit_touch_live(khva, &seen);
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	return khva;
 }

@@ -11,11 +11,9 @@ static struct gfn_to_pfn_cache *gpc;
 /* The first look of a CPU, and the only one. */
 static void fresh_main(void *delay)
 {
-	int cpu = -1;
-
 	for (unsigned long i = 0; i < (unsigned long)delay; i++)
 		barrier();
-	live_look(gpc, &cpu, 30);
+	live_look(gpc, 30);
 }
 
 static void fresh_rounds(unsigned int ms)
@@ -86,12 +84,20 @@ static void live_race_for(unsigned int ms)
 PLANTED(m_call, "rig: a call to other CPUs that does not wait; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.call_does_not_wait = true;
+	unit_jiffy_shift = UNIT_JIFFY_HASTY;
 	live_race_for(8000);
 }
 
 PLANTED(d_quiesce, "design: readers without a lock not waited for; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.quiesce_nothing = true;
+	live_race_for(8000);
+}
+
+PLANTED(d_said, "design: readers that say so not waited for; the race test sees it", FOUND_BY_READER)
+{
+	unit_mutants.said_unheard = true;
+	unit_jiffy_shift = UNIT_JIFFY_MS;
 	live_race_for(8000);
 }
 
@@ -110,18 +116,16 @@ PLANTED(d_unknown, "design: readers who are not in the mask; the race test sees 
 PLANTED(p_live_kept, "a reader who keeps the address over interrupts", FOUND_BY_READER)
 {
 	struct unit_seen seen = { 0 };
-	unsigned long flags;
+	struct gpc_read read;
 	void *khva;
-	int cpu = -1;
 
 	world_begin(&w);
 	gpc = gpc_new(&w);
 	EXPECT_EQ(activate_hva(gpc, FREE_HVA, 8), 0);
-	local_irq_save(flags);
-	EXPECT(kvm_gpc_reader(w.kvm, &cpu));
+	read = kvm_gpc_read_begin(w.kvm);
 	khva = kvm_gpc_live(gpc);
 	unit_touch_live(khva, &seen);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 	unit_mm_zap(w.mm, FREE_HVA, FREE_HVA + PAGE_SIZE);
 	unit_touch_live(khva, &seen);
 }
@@ -137,11 +141,12 @@ PLANTED(p_call_locked, "a wait for readers with a lock held that they may want",
 {
 	world_begin(&w);
 	gpc = gpc_new(&w);
+	live_look(gpc, 0);
 	read_lock(&gpc->lock);
 	kvm_gpc_quiesce(w.kvm);
 }
 
-PLANTED(p_call_irqs, "a wait for readers with interrupts off", "cpu: call to other CPUs with interrupts off")
+PLANTED(p_call_irqs, "a wait for readers with interrupts off", "interrupts must be on")
 {
 	unsigned long flags;
 

@@ -159,7 +159,6 @@ static void live_reader(void *arg)
 {
 	uint64_t rnd = my_seed();
 	unsigned long n = 0;
-	int cpu = -1;
 
 	while (!stopped()) {
 		struct gfn_to_pfn_cache *gpc =
@@ -169,7 +168,7 @@ static void live_reader(void *arg)
 
 		if (irq)
 			unit_hardirq_enter();
-		n += live_look(gpc, &cpu, touches);
+		n += live_look(gpc, touches);
 		if (irq)
 			unit_hardirq_exit();
 		if (unit_rand(&rnd) % 64 == 0)

@@ -297,14 +297,12 @@ static void set(bool *flag)
 
 static void reader_main(void *arg)
 {
-	unsigned long flags;
+	struct gpc_read read = kvm_gpc_read_begin(w.kvm);
 
-	local_irq_save(flags);
-	EXPECT(__kvm_gpc_reader(w.kvm));
 	set(&during.reading);
 	while (!is_set(&during.read))
 		unit_relax();
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 }
 
 static void reset_main(void *arg)

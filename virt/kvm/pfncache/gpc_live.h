@@ -7,44 +7,74 @@
 #define __KVM_GPC_LIVE_H__
 
 #include <linux/kvm_host.h>
+#include <linux/percpu.h>
 #include <linux/smp.h>
 
+/* The VM whose caches this CPU reads without saying so, if any. */
+DECLARE_PER_CPU(struct kvm *, gpc_quiet);
+
+/**
+ * struct gpc_read - a section in which caches are read without their locks
+ * @flags: as of local_irq_save()
+ * @said: the CPU has announced it, and says when it ends
+ */
+struct gpc_read {
+	unsigned long flags;
+	bool said;
+};
+
 void kvm_gpc_init_live(struct gfn_to_pfn_cache *gpc, struct kvm *kvm);
-bool __kvm_gpc_reader(struct kvm *kvm);
+bool __kvm_gpc_read_begin(struct kvm *kvm);
+void __kvm_gpc_read_end(void);
 void kvm_gpc_quiesce(struct kvm *kvm);
 void kvm_gpc_hold(struct kvm *kvm);
 void kvm_gpc_drop(struct kvm *kvm);
 
 /**
- * kvm_gpc_was_reader - has this CPU been let to follow kvm_gpc_live(), as far as is known?
- * @cpu: as for kvm_gpc_reader()
+ * kvm_gpc_reads_quietly - may this CPU read a VM's caches without saying so?
+ * @kvm: the VM
+ *
+ * For who has no time to say so: a section may do without kvm_gpc_read_begin() then.
  *
  * Context: interrupts off.
- * Return: false if kvm_gpc_reader() is to be asked.
+ * Return: true until interrupts come on again; false if kvm_gpc_read_begin() is needed.
  */
-static inline bool kvm_gpc_was_reader(const int *cpu)
+static __always_inline bool kvm_gpc_reads_quietly(struct kvm *kvm)
 {
-	return READ_ONCE(*cpu) == smp_processor_id();
+	return this_cpu_read(gpc_quiet) == kvm;
 }
 
 /**
- * kvm_gpc_reader - let this CPU follow kvm_gpc_live() of a VM's caches
+ * kvm_gpc_read_begin - from here on kvm_gpc_live() of a VM's caches can be followed
  * @kvm: the VM
- * @cpu: where the caller remembers the CPU for which it asked last, -1 at first.
- *	One word per VM, vCPU or whatever the caller likes; races are harmless
  *
- * Context: interrupts off, and to stay so until the last access.
- * Return: false if nothing can be read.
+ * Turns interrupts off. Sections of one VM nest, those of two do not.
+ *
+ * Context: any, hard interrupts included.
+ * Return: what kvm_gpc_read_end() wants.
  */
-static inline bool kvm_gpc_reader(struct kvm *kvm, int *cpu)
+static __always_inline struct gpc_read kvm_gpc_read_begin(struct kvm *kvm)
 {
-	if (likely(kvm_gpc_was_reader(cpu)))
-		return true;
-	if (!__kvm_gpc_reader(kvm))
-		return false;
-	WRITE_ONCE(*cpu, smp_processor_id());
+	struct gpc_read read = { .said = false };
 
-	return true;
+	local_irq_save(read.flags);
+	if (unlikely(!kvm_gpc_reads_quietly(kvm)))
+		read.said = __kvm_gpc_read_begin(kvm);
+
+	return read;
+}
+
+/**
+ * kvm_gpc_read_end - what was read is not used any more
+ * @read: what kvm_gpc_read_begin() returned
+ *
+ * Context: as kvm_gpc_read_begin() left it.
+ */
+static __always_inline void kvm_gpc_read_end(struct gpc_read read)
+{
+	if (unlikely(read.said))
+		__kvm_gpc_read_end();
+	local_irq_restore(read.flags);
 }
 
 /**
@@ -52,9 +82,9 @@ static inline bool kvm_gpc_reader(struct kvm *kvm, int *cpu)
  * @gpc: the cache, made by kvm_gpc_init_live()
  *
  * What is returned can be read and written, for the length the cache was
- * activated with, until interrupts come on again.
+ * activated with, until kvm_gpc_read_end().
  *
- * Context: interrupts off, kvm_gpc_reader() asked since they are.
+ * Context: between kvm_gpc_read_begin() and kvm_gpc_read_end().
  * Return: NULL if the cache is not usable now; kvm_gpc_refresh() may help.
  */
 static inline void *kvm_gpc_live(const struct gfn_to_pfn_cache *gpc)

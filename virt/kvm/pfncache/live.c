@@ -5,53 +5,124 @@
  * Event delivery and VM entry come by too often, and from too hard a context, to
  * take a lock that all vCPUs share. They follow gpc->live with interrupts off, and
  * whoever takes a page away clears live and then waits for each CPU that may have
- * seen it: with an interrupt that such a CPU cannot take before it is done. Readers
- * write nothing. What it costs is paid by invalidations that hit a cache in use,
- * which are rare; those that hit none do not come here.
+ * seen it. There are two ways to do that:
  *
- *	reader					gpc_quiesce()
- *	interrupts off				gpc->live = NULL
- *	if not there yet: CPU into readers,	full barrier
- *	  a full barrier			for each CPU in readers:
- *	p = gpc->live; use *p			  interrupt it, wait
- *	interrupts on
+ * A CPU that reads quietly writes nothing. It is waited for by an interrupt, which it
+ * cannot take before it is done. So what it costs is paid by those who take pages
+ * away, and by who is interrupted: it leaves the guest for that.
  *
- * Either the reader finds NULL, or its CPU is found in the mask.
+ * A CPU that says so has a number that is odd while it reads, and is looked at.
+ *
+ * Pages that are in use are hardly ever taken, so CPUs read quietly; and once one was
+ * taken they say so for a while, lest they be interrupted again and again, by a VMM
+ * that keeps moving its guest's memory or a guest that keeps changing its mode. (Of
+ * reader-writer locks that is known as BRAVO: Dice and Kogan, USENIX ATC 2019.)
+ *
+ *	reader, quiet		reader, saying so	gpc_quiesce()
+ *	interrupts off		interrupts off		gpc->live = NULL
+ *	gpc_quiet is its VM:	into readers,		full barrier
+ *	  it was seen to be,	  gpc_said odd,		for each CPU in readers:
+ *	  full barrier since	  full barrier		  interrupt it, if gpc_quiet
+ *	p = gpc->live; use *p	p = gpc->live; use *p	    is ours, and take that back;
+ *	interrupts on		gpc_said even		  wait while gpc_said is odd
+ *				interrupts on		    and the same
+ *
+ * Either the reader finds NULL, or its CPU is found in the mask, quiet or odd. A CPU
+ * that is quiet no more has left what it read quietly: who changes gpc_quiet does so
+ * with interrupts off on that CPU, in none of the VM's quiet sections.
  */
+#include <linux/jiffies.h>
+#include <linux/percpu.h>
 #include <linux/smp.h>
 
 #include "gpc_live.h"
 #include "pfncache.h"
 
+/* How long readers say so once they were waited for, in ms. */
+#define GPC_SAY_MS	10
+
+DEFINE_PER_CPU(struct kvm *, gpc_quiet);
+
+/* Odd in a section that was announced, of whatever VM. */
+static DEFINE_PER_CPU(unsigned long, gpc_said);
+
 /**
- * __kvm_gpc_reader - let this CPU read a VM's caches without their locks
+ * __kvm_gpc_read_begin - begin a section on a CPU that does not read the VM quietly
  * @kvm: the VM
  *
- * Context: interrupts off. Cheap, but writes a line that all CPUs read: once per
- *	CPU and VM, see kvm_gpc_reader().
- * Return: true, or false if the VM's caches are gone.
+ * Context: interrupts off.
+ * Return: whether __kvm_gpc_read_end() is to be called.
  */
-bool __kvm_gpc_reader(struct kvm *kvm)
+bool __kvm_gpc_read_begin(struct kvm *kvm)
 {
 	struct gpc_manager *m = gpc_manager(kvm);
+	unsigned int cpu = smp_processor_id();
+	unsigned long said;
 
 	lockdep_assert_irqs_disabled();
 
+	/* Then nothing is live, nor will be. */
 	if (!m)
 		return false;
 
-	if (!cpumask_test_cpu(smp_processor_id(), m->readers)) {
-		cpumask_set_cpu(smp_processor_id(), m->readers);
-		/* Pairs with smp_mb() in gpc_quiesce(). */
+	if (unlikely(!cpumask_test_cpu(cpu, m->readers))) {
+		cpumask_set_cpu(cpu, m->readers);
+		/* Where none comes below. Pairs with the barrier in gpc_quiesce(). */
 		smp_mb__after_atomic();
 	}
 
-	return true;
+	said = this_cpu_read(gpc_said);
+	if (said % 2)
+		return false;
+
+	if (time_before(jiffies, READ_ONCE(m->say_until))) {
+		/* Then live. Pairs with the barrier in gpc_quiesce(). */
+		smp_store_mb(*this_cpu_ptr(&gpc_said), said + 1);
+		return true;
+	}
+	/* The same; and after all that was read quietly: gpc_is_quiet(). */
+	xchg(this_cpu_ptr(&gpc_quiet), kvm);
+
+	return false;
 }
 
-/* Being interruptible is all the answer that is wanted. */
-static void gpc_ack(void *unused)
+/**
+ * __kvm_gpc_read_end - end a section that was announced
+ *
+ * Context: interrupts off.
+ */
+void __kvm_gpc_read_end(void)
 {
+	/* Pairs with smp_load_acquire() in gpc_wait_said(). */
+	smp_store_release(this_cpu_ptr(&gpc_said), this_cpu_read(gpc_said) + 1);
+}
+
+/* Has it read, or may it be reading, without saying so? */
+static bool gpc_is_quiet(int cpu, void *kvm)
+{
+	/* Acquire: what it read quietly is not used any more, if not. */
+	return smp_load_acquire(&per_cpu(gpc_quiet, cpu)) == kvm;
+}
+
+/*
+ * On that CPU, interrupts off. That it can be interrupted is the answer that is
+ * wanted; and from now on it asks whether it is to say so.
+ */
+static void gpc_end_quiet(void *kvm)
+{
+	if (kvm_gpc_reads_quietly(kvm))
+		/* Pairs with smp_load_acquire() in gpc_is_quiet(). */
+		smp_store_release(this_cpu_ptr(&gpc_quiet), NULL);
+}
+
+/* Whoever is in a section that it said has left it when this returns. */
+static void gpc_wait_said(int cpu)
+{
+	/* Acquire, both: what was read is not used any more. */
+	unsigned long said = smp_load_acquire(&per_cpu(gpc_said, cpu));
+
+	if (said % 2)
+		smp_cond_load_acquire(&per_cpu(gpc_said, cpu), VAL != said);
 }
 
 /**
@@ -65,17 +136,50 @@ static void gpc_ack(void *unused)
  */
 void gpc_quiesce(struct gpc_manager *m)
 {
+	unsigned long until = jiffies + msecs_to_jiffies(GPC_SAY_MS);
+	bool quiet = false;
+	int cpu;
+
+	lockdep_assert_irqs_enabled();
+
 	if (!m)
 		return;
 
+	/* Readers look at it again and again. */
+	if (READ_ONCE(m->say_until) != until)
+		WRITE_ONCE(m->say_until, until);
+
 	atomic_long_inc(&m->stats.quiesces);
+	/* Pairs with the barriers in __kvm_gpc_read_begin(). */
+	smp_mb__after_atomic();
 
-	/* Pairs with the barrier in __kvm_gpc_reader(). */
-	smp_mb();
+	for_each_cpu(cpu, m->readers) {
+		if (gpc_is_quiet(cpu, m->kvm))
+			quiet = true;
+		else
+			gpc_wait_said(cpu);
+	}
+	if (!quiet)
+		return;
 
-	preempt_disable();
-	smp_call_function_many(m->readers, gpc_ack, NULL, true);
-	preempt_enable();
+	atomic_long_inc(&m->stats.calls);
+	on_each_cpu_cond_mask(gpc_is_quiet, gpc_end_quiet, m->kvm, true, m->readers);
+}
+
+/**
+ * gpc_forget_readers - a VM's caches are about to go
+ * @m: the VM's caches, which nobody reads any more
+ *
+ * Another VM may have its place in memory one day.
+ *
+ * Context: any.
+ */
+void gpc_forget_readers(struct gpc_manager *m)
+{
+	int cpu;
+
+	for_each_cpu(cpu, m->readers)
+		cmpxchg(per_cpu_ptr(&gpc_quiet, cpu), m->kvm, NULL);
 }
 
 /**

@@ -7,11 +7,17 @@
 #include <linux/error-injection.h>
 #include <linux/highmem.h>
 #include <linux/io.h>
+#include <linux/sched.h>
+#include <linux/sched/clock.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
 #include "pfncache.h"
 #include "../kvm_mm.h"
+
+/* A page or two are unmapped sooner than a task falls asleep and is woken. */
+#define GPC_SPIN_NS	10000
+#define GPC_SPIN_POLLS	2
 
 /* Map a page, with or without a struct page. Return: its address or NULL. */
 static noinline void *gpc_map_pfn(kvm_pfn_t pfn)
@@ -51,12 +57,48 @@ void gpc_unmap(kvm_pfn_t pfn, void *khva)
  * Return: whether there is none; or @dead, that there is no address space.
  */
 static bool gpc_try_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
-			bool *dead)
+			bool sleeps, bool *dead)
 {
 	/* Before the list is asked, under its lock. */
 	WRITE_ONCE(gpc->stale, false);
 
-	return !gpc_must_wait(m, gpc->uhva, dead);
+	return !gpc_must_wait(m, gpc->uhva, sleeps, dead);
+}
+
+/* Wait a little, awake, for an invalidation to end. Return: whether one has. */
+static bool gpc_spin(struct gpc_manager *m, unsigned long ends, u64 until)
+{
+	unsigned int i;
+
+	do {
+		if (need_resched() || local_clock() >= until)
+			return false;
+		/* Who is to end it needs that line, and perhaps this core. */
+		for (i = 0; i < GPC_SPIN_POLLS; i++)
+			cpu_relax();
+	} while (READ_ONCE(m->inflight.nr_ends) == ends);
+
+	return true;
+}
+
+/* As gpc_try_arm(), again and again for a while. */
+static bool gpc_arm_soon(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc,
+			 bool *dead)
+{
+	unsigned long ends = READ_ONCE(m->inflight.nr_ends);
+	u64 until;
+
+	if (likely(gpc_try_arm(m, gpc, false, dead)))
+		return true;
+
+	until = local_clock() + GPC_SPIN_NS;
+	while (gpc_spin(m, ends, until)) {
+		ends = READ_ONCE(m->inflight.nr_ends);
+		if (gpc_try_arm(m, gpc, false, dead))
+			return true;
+	}
+
+	return false;
 }
 
 /* Return: 0, -EINTR for a fatal signal, -EFAULT without an address space. */
@@ -64,9 +106,9 @@ static int gpc_arm(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc)
 {
 	bool dead;
 
-	if (unlikely(!gpc_try_arm(m, gpc, &dead))) {
+	if (unlikely(!gpc_arm_soon(m, gpc, &dead))) {
 		atomic_long_inc(&m->stats.waits);
-		if (wait_event_killable(m->wait, gpc_try_arm(m, gpc, &dead)))
+		if (wait_event_killable(m->wait, gpc_try_arm(m, gpc, true, &dead)))
 			return -EINTR;
 	}
 
@@ -136,7 +178,7 @@ static kvm_pfn_t gpc_resolve(struct gfn_to_pfn_cache *gpc)
  * @old_khva: where; taken over if the address still means that page, else unmapped
  *
  * One page resolution, unless invalidations of that very page come in between:
- * it is then tried again, asleep while one is at work. The mapping is kept from
+ * it is then tried again, asleep while one is long at work. The mapping is kept from
  * one try to the next, so that a mapping which itself makes the kernel reclaim
  * memory, and thereby the page, is not repeated for ever.
  *

@@ -23,6 +23,8 @@
  * not waited for, nor retried for. (Of more than GPC_INFLIGHT_MAX invalidations at
  * once, the excess is known by its hull.)
  */
+#include <linux/jiffies.h>
+
 #include "pfncache.h"
 #include "../kvm_mm.h"
 
@@ -60,6 +62,7 @@ static void gpc_inflight_del(struct gpc_manager *m, unsigned long start,
 	unsigned int i;
 
 	raw_spin_lock(&f->lock);
+	WRITE_ONCE(f->nr_ends, f->nr_ends + 1);
 	/* The newest first: invalidations nest, and most are short. */
 	for (i = f->nr; i-- > 0; )
 		if (f->range[i].start == start && f->range[i].end == end)
@@ -80,12 +83,14 @@ static void gpc_inflight_del(struct gpc_manager *m, unsigned long start,
 }
 
 static bool gpc_inflight_overlaps(struct gpc_inflight_range *r,
-				  unsigned long first, unsigned long last)
+				  unsigned long first, unsigned long last,
+				  bool sleeps)
 {
 	if (r->start > last || r->end <= first)
 		return false;
 
-	r->waited = true;
+	if (sleeps)
+		r->waited = true;
 
 	return true;
 }
@@ -94,14 +99,15 @@ static bool gpc_inflight_overlaps(struct gpc_inflight_range *r,
  * gpc_must_wait - ask whether a page is being invalidated
  * @m: the VM's caches
  * @uhva: any user address in the page
+ * @sleeps: the end of the invalidation is to wake @m->wait
  * @dead: set if the address space is gone, in which case the answer is false
  *
- * If the answer is yes, the end of the invalidation wakes @m->wait. If it is no, the caller
- * goes on to resolve the page, and that is counted.
+ * If the answer is no, the caller goes on to resolve the page, and that is counted.
  *
  * Context: process context.
  */
-bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead)
+bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool sleeps,
+		   bool *dead)
 {
 	struct gpc_inflight *f = &m->inflight;
 	unsigned long first = uhva & PAGE_MASK;
@@ -113,9 +119,11 @@ bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead)
 	*dead = f->dead;
 	if (!f->dead) {
 		if (unlikely(f->nr_unlisted))
-			wait = gpc_inflight_overlaps(&f->unlisted, first, last);
+			wait = gpc_inflight_overlaps(&f->unlisted, first, last,
+						     sleeps);
 		for (i = 0; i < f->nr && !wait; i++)
-			wait = gpc_inflight_overlaps(&f->range[i], first, last);
+			wait = gpc_inflight_overlaps(&f->range[i], first, last,
+						     sleeps);
 		if (likely(!wait))
 			WRITE_ONCE(f->nr_gups, f->nr_gups + 1);
 	}
@@ -189,6 +197,7 @@ void gpc_manager_put(struct gpc_manager *m)
 		return;
 
 	list_del(&m->anchor);
+	gpc_forget_readers(m);
 	xa_destroy(&m->index);
 	free_cpumask_var(m->readers);
 	kvfree(m);
@@ -220,6 +229,7 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 	}
 
 	m->kvm = kvm;
+	m->say_until = jiffies;
 	m->base = mn->ops;
 	m->ops = *mn->ops;
 	m->ops.invalidate_range_end = kvm_gpc_invalidate_range_end;

@@ -26,7 +26,7 @@
  * struct gpc_inflight_range - an invalidation between its start and its end
  * @start: user address
  * @end: user address, exclusive
- * @waited: a refresh has seen that this overlaps its page, and may be asleep
+ * @waited: a refresh that overlaps it is, or may be, asleep
  */
 struct gpc_inflight_range {
 	unsigned long start;
@@ -48,6 +48,8 @@ struct gpc_inflight_range {
  * @unlisted: covers all of the @nr_unlisted, and what lies between them
  * @range: the others. Equal ranges are interchangeable, which is what lets an
  *	end find its start
+ * @nr_ends: invalidations that have ended. Far from @lock, as it is looked at without
+ *	that, again and again
  */
 struct gpc_inflight {
 	raw_spinlock_t lock;
@@ -58,6 +60,7 @@ struct gpc_inflight {
 	bool dead;
 	struct gpc_inflight_range unlisted;
 	struct gpc_inflight_range range[GPC_INFLIGHT_MAX];
+	unsigned long nr_ends;
 };
 
 /*
@@ -73,12 +76,13 @@ struct gpc_inflight {
  * @hits: caches that an invalidation really took. Protected by the index's
  *	xa_lock, like @caches
  * @caches: caches indexed now
- * @waits: times a refresh waited for overlapping invalidations. Atomic, like all below
+ * @waits: times a refresh slept for overlapping invalidations. Atomic, like all below
  * @raced: resolutions thrown away because an invalidation overlapped them, and
  *	made again. What is left of &gpc_inflight.nr_gups is how many refreshes had to
  *	resolve one
  * @failures: refreshes that returned an error
  * @quiesces: times the readers without a lock were waited for
+ * @calls: of these, those that interrupted other CPUs
  */
 struct gpc_stats {
 	unsigned long hits;
@@ -87,6 +91,7 @@ struct gpc_stats {
 	atomic_long_t raced;
 	atomic_long_t failures;
 	atomic_long_t quiesces;
+	atomic_long_t calls;
 };
 
 /**
@@ -102,10 +107,12 @@ struct gpc_stats {
  *	of them, the others in the ring of its list. Every entry carries
  *	%GPC_INDEXED. Changed and followed under its xa_lock, asked under RCU
  * @erasing: an entry is leaving @index. Changed under its xa_lock, read under RCU
- * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
- *	index's xa_lock, asked without
  * @readers: CPUs that have read a cache without its lock. Set by themselves,
  *	never cleared
+ * @say_until: when CPUs may read without saying so, in jiffies
+ * @on_page: caches per page number, see %GPC_PAGE_COUNTS. Changed under the
+ *	index's xa_lock, asked without. Large, so it keeps what readers look at from
+ *	what each invalidation writes
  * @quiescing: tasks that may have made a cache stale and not yet waited for
  *	@readers. Atomic
  * @inflight: see &struct gpc_inflight
@@ -125,8 +132,9 @@ struct gpc_manager {
 
 	struct xarray index;
 	bool erasing;
-	u16 on_page[GPC_PAGE_COUNTS];
 	cpumask_var_t readers;
+	unsigned long say_until;
+	u16 on_page[GPC_PAGE_COUNTS];
 	atomic_t quiescing;
 	struct gpc_inflight inflight;
 	wait_queue_head_t wait;
@@ -175,6 +183,7 @@ static inline bool gpc_take_from_readers(struct gfn_to_pfn_cache *gpc)
 
 /* live.c */
 void gpc_quiesce(struct gpc_manager *m);
+void gpc_forget_readers(struct gpc_manager *m);
 void gpc_take_begin(struct gpc_manager *m);
 void gpc_take_end(struct gpc_manager *m, bool was_live);
 void gpc_take_seen(struct gpc_manager *m);
@@ -187,7 +196,8 @@ int kvm_gpc_mmu_notifier_register(struct mmu_notifier *mn,
 void kvm_gpc_mmu_notifier_unregister(struct mmu_notifier *mn,
 				     struct mm_struct *mm);
 void gpc_manager_put(struct gpc_manager *m);
-bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool *dead);
+bool gpc_must_wait(struct gpc_manager *m, unsigned long uhva, bool sleeps,
+		   bool *dead);
 
 /* index.c */
 int gpc_index_insert(struct gpc_manager *m, struct gfn_to_pfn_cache *gpc);

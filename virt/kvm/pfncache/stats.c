@@ -26,6 +26,7 @@ static int gpc_stats_show(struct seq_file *s, void *unused)
 	seq_printf(s, "raced %ld\n", raced);
 	seq_printf(s, "failures %ld\n", atomic_long_read(&st->failures));
 	seq_printf(s, "quiesces %ld\n", atomic_long_read(&st->quiesces));
+	seq_printf(s, "calls %ld\n", atomic_long_read(&st->calls));
 
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Senders come from hard interrupts (timers, irqfds), from vCPUs and from ioctls,
  * and none of them waits for anybody. A sender goes over shared_info and vcpu_info
- * with interrupts off, without a lock (kvm_gpc_live()). What it cannot reach, because
+ * with interrupts off, without a lock (kvm_gpc_read_begin()). What it cannot reach, because
  * the page was taken away a moment ago, the memory slot is being moved or the VMM
  * has not set it yet, it leaves for others:
  *
@@ -30,7 +30,6 @@
 #include "fifo.h"
 #include "kept.h"
 #include "poll.h"
-#include "reach.h"
 #include "timer.h"
 #include "two_level.h"
 #include "upcall.h"
@@ -90,7 +89,7 @@ enum xen_raised {
 	XEN_PARKED,	/* it will be, by itself */
 };
 
-/* Interrupts are off. */
+/* Within kvm_gpc_read_begin(). */
 static enum xen_raised xen_raise_sel(struct kvm_vcpu *vcpu, u32 port, bool wide)
 {
 	void *vi = kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info);
@@ -142,20 +141,19 @@ static void xen_raised(struct kvm_vcpu *vcpu, enum xen_raised how)
 	}
 }
 
-/* As xen_event_raise(), whose interrupts are off, with the FIFO ABI. */
+/* As xen_event_raise(), whose section it ends, with the FIFO ABI. */
 static noinline int xen_event_raise_fifo(struct kvm *kvm, struct kvm_vcpu *vcpu,
 					 u32 port, u32 priority,
-					 unsigned long flags)
+					 struct gpc_read read)
 {
 	enum xen_raised how = XEN_KNOWN;
 	struct xen_fifo_sent sent = { };
-	int r = -EWOULDBLOCK;
+	int r;
 
-	if (__kvm_gpc_reader(kvm))
-		r = xen_fifo_raise(kvm, vcpu, port, priority, &sent);
+	r = xen_fifo_raise(kvm, vcpu, port, priority, &sent);
 	if (sent.tell)
 		how = xen_raise_flag(vcpu);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	xen_raised(vcpu, how);
 	if (sent.fresh)
@@ -175,16 +173,16 @@ static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 			   u32 priority)
 {
 	enum xen_raised how = XEN_KNOWN;
-	unsigned long flags;
+	struct gpc_read read;
 	int r = -EWOULDBLOCK;
 	void *shinfo;
 	bool wide;
 
-	local_irq_save(flags);
-	shinfo = xen_reach_shinfo(kvm);
+	read = kvm_gpc_read_begin(kvm);
 	/* Here, so that who changes it can wait for us: kvm_gpc_quiesce(). */
 	if (unlikely(xen_fifo_ports(kvm)))
-		return xen_event_raise_fifo(kvm, vcpu, port, priority, flags);
+		return xen_event_raise_fifo(kvm, vcpu, port, priority, read);
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
 	if (!shinfo)
 		goto out;
 
@@ -201,7 +199,7 @@ static int xen_event_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 		r = 1;
 	}
 out:
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	if (r == 1)
 		xen_raised(vcpu, how);
@@ -300,21 +298,19 @@ int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port)
 {
 	enum xen_raised how = XEN_KNOWN;
 	struct xen_fifo_sent sent = { };
-	unsigned long flags;
+	struct gpc_read read;
 	int r = -EWOULDBLOCK;
 	void *shinfo;
 	bool wide;
 
-	local_irq_save(flags);
-	shinfo = xen_reach_shinfo(kvm);
+	read = kvm_gpc_read_begin(kvm);
 	if (xen_fifo_ports(kvm)) {
-		if (!__kvm_gpc_reader(kvm))
-			goto out;
 		r = xen_fifo_unmask(kvm, &vcpu, port, &sent);
 		if (sent.tell)
 			how = xen_raise_flag(vcpu);
 		goto out;
 	}
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
 	wide = READ_ONCE(xen_vm(kvm)->long_mode);
 	if (!shinfo || port >= (wide ? XEN_PORTS : XEN_PORTS_COMPAT))
 		goto out;
@@ -340,7 +336,7 @@ out:
 	/* Here, so that who closes all ports waits for it. */
 	if (sent.latch)
 		xen_fifo_relatch(kvm, port);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	if (vcpu)
 		xen_raised(vcpu, how);
@@ -384,16 +380,16 @@ int xen_event_reach(struct kvm *kvm, u32 port)
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 		      u32 priority, unsigned int resets, int *why)
 {
-	unsigned long flags;
+	struct gpc_read read;
 	int i, r;
 
 	*why = -EFAULT;
 	for (i = 0; i < XEN_REFRESHES; i++) {
 		r = 0;
-		local_irq_save(flags);
+		read = kvm_gpc_read_begin(kvm);
 		if (xen_events_unless_reset(xen_events(kvm), resets))
 			r = xen_event_raise(kvm, vcpu, port, priority);
-		local_irq_restore(flags);
+		kvm_gpc_read_end(read);
 		if (r != -EWOULDBLOCK)
 			return r;
 

@@ -37,7 +37,7 @@
 /* How often a port may move under a sender's eyes before the event is latched. */
 #define XEN_FIFO_MOVES		3
 
-/* Interrupts are off. Return: the word of a port, NULL if its page is away. */
+/* Within kvm_gpc_read_begin(). Return: the word of a port, NULL if its page is away. */
 static u32 *xen_fifo_word(struct xen_fifo *f, u32 port)
 {
 	u32 *page = kvm_gpc_live(&f->pages[port / XEN_FIFO_WORDS]);
@@ -177,8 +177,8 @@ static bool xen_fifo_exists(struct xen_fifo *f, u32 port)
  * @priority: 0 to 15; anything else is the default
  * @sent: what the caller is to do with interrupts on, whatever is returned
  *
- * Context: interrupts off, hard interrupts included; kvm_gpc_reader() asked. Waits
- *	for a raw lock at most.
+ * Context: within kvm_gpc_read_begin(), hard interrupts included. Waits for a raw lock
+ *	at most.
  * Return: as xen_event_send(); -EWOULDBLOCK if it is not in its queue, though it
  *	may be pending.
  */

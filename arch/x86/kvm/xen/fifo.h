@@ -28,7 +28,7 @@ static inline u32 xen_fifo_ports(struct kvm *kvm)
 	return smp_load_acquire(&xen_vm(kvm)->fifo_ports);
 }
 
-/* Called with interrupts off, kvm_gpc_reader() asked. */
+/* Called within kvm_gpc_read_begin(). */
 int xen_fifo_raise(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 		   u32 priority, struct xen_fifo_sent *sent);
 int xen_fifo_unmask(struct kvm *kvm, struct kvm_vcpu **vcpu, u32 port,

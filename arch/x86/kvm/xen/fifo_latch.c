@@ -6,6 +6,8 @@
 #include <linux/kvm_host.h>
 #include <linux/nospec.h>
 
+#include <pfncache/gpc_live.h>
+
 #include "fifo.h"
 #include "fifo_state.h"
 
@@ -104,7 +106,7 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 	struct xen_events *ev = xen_events(kvm);
 	unsigned int resets, bit;
 	unsigned long ports = xen_latch_take(ev, &f->latched[word], &resets);
-	unsigned long flags;
+	struct gpc_read read;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
 		u32 port = word * BITS_PER_LONG + bit;
@@ -124,10 +126,10 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 			}
 			*gone = xen_fifo_refresh_word(kvm, port);
 		}
-		local_irq_save(flags);
+		read = kvm_gpc_read_begin(kvm);
 		if (xen_events_unless_reset(ev, resets))
 			xen_fifo_keep(kvm, f, vcpu, port);
-		local_irq_restore(flags);
+		kvm_gpc_read_end(read);
 	}
 }
 

@@ -6,9 +6,10 @@
  * A port is latched by its sender, in any context, and taken from the latch by whoever
  * comes first: a vCPU before an entry, the VMM that reads an attribute, the worker.
  * What still cannot be delivered goes back. Nothing here takes a lock; who closes all
- * ports waits for the sections with interrupts off in which a port is latched, or
+ * ports waits for the sections of kvm_gpc_read_begin() in which a port is latched, or
  * delivered from the latch.
  */
+#include <linux/jiffies.h>
 #include <linux/kvm_host.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
@@ -94,14 +95,13 @@ void xen_event_latched(struct xen_events *ev, struct kvm_vcpu *vcpu)
 int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		    u32 port, u32 priority)
 {
-	unsigned long flags;
+	struct gpc_read read;
 	bool fresh = false;
 	int r = -EINVAL;
 	u32 fifo;
 
 	/* Who closes all ports, or changes the ABI, waits for us, so nothing comes after. */
-	local_irq_save(flags);
-	__kvm_gpc_reader(ev->kvm);
+	read = kvm_gpc_read_begin(ev->kvm);
 	fifo = xen_fifo_ports(ev->kvm);
 	if (port < (fifo ?: XEN_PORTS) && vcpu_id < KVM_MAX_VCPU_IDS &&
 	    !(fifo && !port)) {
@@ -109,7 +109,7 @@ int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 			       xen_latch_port(ev, vcpu_id, port);
 		r = 1;
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	if (r > 0)
 		xen_latch_self(ev);
@@ -124,14 +124,12 @@ int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
  * @ev: the VM's
  * @resets: what xen_events.resets was before it was taken
  *
- * Context: interrupts off, and to stay so until it is delivered, or latched again.
+ * Context: within a section of kvm_gpc_read_begin(), which is not to end until it is
+ *	delivered, or latched again: xen_events_reset() either is seen here, or waits.
  * Return: false if all ports have been closed since.
  */
 bool xen_events_unless_reset(struct xen_events *ev, unsigned int resets)
 {
-	/* First: then xen_events_reset() either is seen here, or waits. */
-	__kvm_gpc_reader(ev->kvm);
-
 	return READ_ONCE(ev->resets) == resets;
 }
 
@@ -175,7 +173,7 @@ void xen_events_adopt(struct kvm *kvm)
  * @word: of ports that are latched, either ABI's
  * @resets: set to what xen_events_unless_reset() is to be asked with
  *
- * With interrupts off, so that xen_events_reset() waits for it: what is taken was sent
+ * As one who reads caches, so that xen_events_reset() waits for it: what is taken was sent
  * before the reset that is told apart by @resets, and nothing that was sent after.
  *
  * Context: process context.
@@ -184,13 +182,13 @@ void xen_events_adopt(struct kvm *kvm)
 unsigned long xen_latch_take(struct xen_events *ev, unsigned long *word,
 			     unsigned int *resets)
 {
-	unsigned long flags, ports;
+	struct gpc_read read;
+	unsigned long ports;
 
-	local_irq_save(flags);
-	__kvm_gpc_reader(ev->kvm);
+	read = kvm_gpc_read_begin(ev->kvm);
 	*resets = READ_ONCE(ev->resets);
 	ports = xchg(word, 0);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	return *resets & 1 ? 0 : ports;
 }
@@ -200,7 +198,7 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
 	unsigned int resets, bit;
 	unsigned long ports = xen_latch_take(ev, &ev->latched[word], &resets);
-	unsigned long flags;
+	struct gpc_read read;
 
 	for_each_set_bit(bit, &ports, BITS_PER_LONG) {
 		u32 port = word * BITS_PER_LONG + bit;
@@ -222,10 +220,10 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		 * Back where it came from, for whoever is next. If somebody has
 		 * sent it again meanwhile, it is for whom they say.
 		 */
-		local_irq_save(flags);
+		read = kvm_gpc_read_begin(ev->kvm);
 		if (xen_events_unless_reset(ev, resets))
 			xen_keep(ev, id, port);
-		local_irq_restore(flags);
+		kvm_gpc_read_end(read);
 
 		/* A vCPU that came just now has looked while we had it. */
 		if (!vcpu) {

@@ -19,13 +19,14 @@
 #include "fifo.h"
 #include "hypercall.h"
 #include "poll.h"
-#include "reach.h"
 #include "time.h"
 #include "two_level.h"
 #include "upcall.h"
 #include "vm.h"
 
 #include <xen/interface/sched.h>
+
+#include <pfncache/gpc_live.h>
 
 /* Xen's own limit. */
 #define XEN_POLL_PORTS		128
@@ -124,7 +125,7 @@ static void xen_poll_end(struct kvm_vcpu *vcpu)
 	atomic_dec(&xv->pollers);
 }
 
-/* Interrupts are off. Return: 0, 1, -EWOULDBLOCK: cannot see. */
+/* Within kvm_gpc_read_begin(). Return: 0, 1, -EWOULDBLOCK: cannot see. */
 static int xen_port_pending(struct kvm *kvm, u32 port)
 {
 	void *shinfo;
@@ -145,15 +146,14 @@ static int xen_port_pending(struct kvm *kvm, u32 port)
 /* Is one of the ports pending already? Return: as xen_port_pending(). */
 static int xen_poll_look(struct kvm *kvm, const u32 *ports, u32 nr)
 {
-	int ready = -EWOULDBLOCK;
-	unsigned long flags;
+	struct gpc_read read;
+	int ready = 0;
 	u32 i;
 
-	local_irq_save(flags);
-	if (__kvm_gpc_reader(kvm))
-		for (i = 0, ready = 0; i < nr && !ready; i++)
-			ready = xen_port_pending(kvm, ports[i]);
-	local_irq_restore(flags);
+	read = kvm_gpc_read_begin(kvm);
+	for (i = 0; i < nr && !ready; i++)
+		ready = xen_port_pending(kvm, ports[i]);
+	kvm_gpc_read_end(read);
 
 	return ready;
 }
@@ -318,11 +318,11 @@ long xen_sched_poll(struct kvm_vcpu *vcpu, bool wide, u64 arg)
 static int xen_block_look(struct kvm_vcpu *vcpu)
 {
 	int r = -EWOULDBLOCK;
-	unsigned long flags;
+	struct gpc_read read;
 	u8 *vi;
 
-	local_irq_save(flags);
-	vi = xen_reach_own(vcpu, &xen_vcpu(vcpu)->vcpu_info);
+	read = kvm_gpc_read_begin(vcpu->kvm);
+	vi = kvm_gpc_live(&xen_vcpu(vcpu)->vcpu_info);
 	if (vi) {
 		/* evtchn_upcall_mask, the second byte of either layout. */
 		WRITE_ONCE(vi[1], 0);
@@ -333,7 +333,7 @@ static int xen_block_look(struct kvm_vcpu *vcpu)
 		smp_mb();
 		r = xen_2l_upcall_pending(vi);
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	if (r >= 0)
 		xen_mark_dirty(&xen_vcpu(vcpu)->vcpu_info);

@@ -78,14 +78,11 @@ static void xen_area_copy(struct xen_area *a, const void *image,
 		memcpy(a->rest, image + a->split, len - a->split);
 }
 
-/* Interrupts are off. Return: false if not all of it is there. */
+/* Within kvm_gpc_read_begin(). Return: false if not all of it is there. */
 static bool xen_area_map(struct kvm_vcpu *vcpu, struct xen_area *a,
 			 unsigned int len)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
-
-	if (!kvm_gpc_reader(vcpu->kvm, &x->reader_cpu))
-		return false;
 
 	a->first = kvm_gpc_live(&x->runstate_area);
 	if (!a->first)
@@ -107,13 +104,12 @@ static bool xen_area_write(struct kvm_vcpu *vcpu)
 	u8 image[XEN_AREA_LEN];
 	struct xen_area area;
 	unsigned int entry, len;
-	unsigned long flags;
+	struct gpc_read read;
 	u8 *mark = NULL;
 	bool done, wide;
 
-	local_irq_save(flags);
-	/* So that who changes the layout can wait for us: kvm_gpc_quiesce(). */
-	kvm_gpc_reader(vcpu->kvm, &xen_vcpu(vcpu)->reader_cpu);
+	read = kvm_gpc_read_begin(vcpu->kvm);
+	/* Here, so that who changes it can wait for us: kvm_gpc_quiesce(). */
 	wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
 	len = xen_area_len(wide);
 	/* From here on nobody writes a later one. */
@@ -135,7 +131,7 @@ static bool xen_area_write(struct kvm_vcpu *vcpu)
 					  ~(XEN_RUNSTATE_UPDATE >> 56));
 		}
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	if (done) {
 		xen_mark_dirty(&xen_vcpu(vcpu)->runstate_area);

@@ -115,7 +115,6 @@ struct xen_clock {
  *	it has been with the VMM
  * @vcpu_id: the guest's number of this vCPU
  * @timer_port: VIRQ_TIMER's port or 0
- * @reader_cpu: see kvm_gpc_reader()
  * @poll_port: the port SCHEDOP_poll waits for, or XEN_POLL_*
  */
 struct xen_vcpu {
@@ -140,7 +139,6 @@ struct xen_vcpu {
 	u64 told;
 	u32 vcpu_id;
 	u32 timer_port;
-	int reader_cpu;
 	int poll_port;
 };
 

@@ -12,10 +12,11 @@
 
 #include <asm/pvclock.h>
 
+#include <pfncache/gpc_live.h>
+
 #include "../x86.h"
 #include "../xen.h"
 #include "events.h"
-#include "reach.h"
 #include "time.h"
 
 /*
@@ -287,11 +288,11 @@ static bool xen_wall_clock_write(struct kvm *kvm)
 {
 	struct xen_wall_clock *clock = &xen_events(kvm)->wall_clock;
 	u64 ns = kvm_get_wall_clock_epoch(kvm);
-	unsigned long flags;
+	struct gpc_read read;
 	void *shinfo;
 
-	local_irq_save(flags);
-	shinfo = xen_reach_shinfo(kvm);
+	read = kvm_gpc_read_begin(kvm);
+	shinfo = kvm_gpc_live(&xen_vm(kvm)->shinfo);
 	if (shinfo) {
 		raw_spin_lock(&clock->lock);
 		/*
@@ -302,7 +303,7 @@ static bool xen_wall_clock_write(struct kvm *kvm)
 			xen_wall_clock_store(kvm, shinfo, ns);
 		raw_spin_unlock(&clock->lock);
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	return shinfo;
 }

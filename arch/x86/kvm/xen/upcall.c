@@ -13,7 +13,6 @@
 #include "../xen.h"
 #include "events.h"
 #include "fifo.h"
-#include "reach.h"
 #include "two_level.h"
 #include "upcall.h"
 #include "vm.h"
@@ -82,7 +81,7 @@ void kvm_xen_inject_vcpu_vector(struct kvm_vcpu *vcpu)
 }
 
 /*
- * See that the flag is not set, in three loads: the CPU's number that was noted, the page,
+ * See that the flag is not set, in three loads: what the CPU may read quietly, the page,
  * the flag. Calls nothing, as each entry does this. False if it is set, or not seen.
  */
 static __always_inline bool xen_no_upcall(struct kvm_vcpu *vcpu)
@@ -93,7 +92,7 @@ static __always_inline bool xen_no_upcall(struct kvm_vcpu *vcpu)
 	void *vi;
 
 	local_irq_save(flags);
-	if (likely(kvm_gpc_was_reader(&x->reader_cpu))) {
+	if (likely(kvm_gpc_reads_quietly(vcpu->kvm))) {
 		vi = kvm_gpc_live(&x->vcpu_info);
 		none = likely(vi) && !xen_2l_upcall_pending(vi);
 	}
@@ -107,14 +106,14 @@ static int xen_peek_upcall(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int r = -EWOULDBLOCK;
-	unsigned long flags;
+	struct gpc_read read;
 	void *vi;
 
-	local_irq_save(flags);
-	vi = xen_reach_own(vcpu, &x->vcpu_info);
+	read = kvm_gpc_read_begin(vcpu->kvm);
+	vi = kvm_gpc_live(&x->vcpu_info);
 	if (vi)
 		r = xen_2l_upcall_pending(vi);
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	return r;
 }
@@ -233,13 +232,13 @@ static int xen_inject_parked(struct kvm_vcpu *vcpu)
 {
 	struct xen_vcpu *x = xen_vcpu(vcpu);
 	int i, r = -EWOULDBLOCK;
-	unsigned long flags;
+	struct gpc_read read;
 	u64 sels = 0;
 	bool wide;
 	void *vi;
 
-	local_irq_save(flags);
-	vi = xen_reach(vcpu->kvm, &x->vcpu_info);
+	read = kvm_gpc_read_begin(vcpu->kvm);
+	vi = kvm_gpc_live(&x->vcpu_info);
 	if (vi) {
 		/* Once: the layout is that of all of them. */
 		wide = READ_ONCE(xen_vm(vcpu->kvm)->long_mode);
@@ -250,7 +249,7 @@ static int xen_inject_parked(struct kvm_vcpu *vcpu)
 			xen_inject_sels(vcpu->kvm, vi, sels, wide);
 		r = !!sels;
 	}
-	local_irq_restore(flags);
+	kvm_gpc_read_end(read);
 
 	return r;
 }

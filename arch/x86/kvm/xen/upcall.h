@@ -23,7 +23,7 @@ static inline void xen_wait_for_tellers(struct xen_events *ev)
 {
 	/* Pairs with smp_mb__after_atomic() in xen_tell_parked(): parked, then telling. */
 	smp_rmb();
-	/* Who takes something has its CPU's interrupts off until it is there. */
+	/* Who takes something reads caches until it is there. */
 	if (unlikely(atomic_read_acquire(&ev->telling)))
 		kvm_gpc_quiesce(ev->kvm);
 }

@@ -30,7 +30,6 @@ void kvm_xen_init_vcpu(struct kvm_vcpu *vcpu)
 	x->vcpu_id = vcpu->vcpu_idx;
 	x->timer_priority = XEN_PRIORITY_NONE;
 	x->poll_port = XEN_POLL_NONE;
-	x->reader_cpu = -1;
 	kvm_gpc_init_live(&x->vcpu_info, vcpu->kvm);
 	kvm_gpc_init(&x->time_info, vcpu->kvm);
 	kvm_gpc_init_live(&x->runstate_area, vcpu->kvm);

@@ -11,7 +11,18 @@ static inline int unit_cpu_id(const char *where)
 }
 
 void cores_interrupt_all(void);
-void unit_call_cpus(const unsigned long *mask, void (*fn)(void *arg), void *arg,
-		    bool wait, const char *where);
+void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
+		    void (*fn)(void *arg), void *arg, bool wait, const char *where);
+/* As the kernel's, a number in memory, which nobody writes but cores_tick(). */
+extern unsigned long cores_jiffies;
+void cores_tick(void);
+
+static inline unsigned long unit_jiffies(void)
+{
+	return __atomic_load_n(&cores_jiffies, __ATOMIC_RELAXED);
+}
+
+static inline void unit_cpu_wait_begin(void) {}
+static inline void unit_cpu_wait_end(void) {}
 
 #endif

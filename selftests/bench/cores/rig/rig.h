@@ -21,7 +21,8 @@ struct mm_struct;
 
 /*
  * Written by its own thread, read by others: @section is odd while interrupts are
- * off, @rcu and @srcu say how many sections of readers it is in.
+ * off, @rcu and @srcu say how many sections of readers it is in. Written by others:
+ * @called, how many wait for it or run a function in its place.
  */
 struct task_struct {
 	int slot;
@@ -31,6 +32,7 @@ struct task_struct {
 	unsigned int hardirq;
 	struct mm_struct *mm;
 	unsigned long section;
+	unsigned int called;
 	unsigned long rcu;
 	unsigned long srcu;
 } __attribute__((__aligned__(128)));
@@ -42,6 +44,7 @@ extern __thread struct task_struct *unit_current;
 /* No bug is planted here. */
 struct unit_mutants {
 	bool invalidate_skipped;
+	bool said_unheard;
 };
 
 extern struct unit_mutants unit_mutants;
@@ -60,6 +63,7 @@ static inline unsigned int unit_warnings_seen(void)
 #define unit_might_sleep(where)		((void)0)
 #define unit_sched_point()		((void)0)
 #define unit_fatal_signal_pending(t)	false
+#define unit_now_and_then(n)		((void)(n), false)
 
 static inline void cores_pause(void)
 {
@@ -67,6 +71,7 @@ static inline void cores_pause(void)
 }
 
 void cores_yield(void);
+uint64_t unit_now_ns(void);
 
 /*
  * Waits a little. A thread can lose its processor, which a CPU of the kernel does
@@ -82,6 +87,9 @@ static inline void cores_spin(unsigned int *n)
 
 #define unit_relax()		cores_pause()
 
+/* Who is called takes that interrupt before it turns interrupts off. */
+void cores_called(void);
+
 /*
  * Interrupts off and on. The store is plain, as the instruction has no barrier for
  * others: who wants to know makes one on each CPU, see unit_call_cpus().
@@ -94,6 +102,9 @@ static inline unsigned long unit_irq_off(const char *where)
 		__atomic_store_n(&current->section, current->section + 1,
 				 __ATOMIC_RELAXED);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	if (__builtin_expect(!was && __atomic_load_n(&current->called,
+						     __ATOMIC_RELAXED), 0))
+		cores_called();
 	return was;
 }
 

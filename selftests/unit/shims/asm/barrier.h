@@ -25,5 +25,14 @@ void unit_fence_acquire(void);
 #define smp_acquire__after_ctrl_dep() smp_rmb()
 #define smp_store_mb(var, val) \
 	do { WRITE_ONCE(var, val); smp_mb(); } while (0)
+/* The waiter is one of unit_cpu_waiting(). */
+#define smp_cond_load_acquire(p, cond) \
+	({ __typeof__(*(p)) VAL; \
+	   unit_cpu_wait_begin(); \
+	   while (VAL = smp_load_acquire(p), \
+		  !(cond) && !unit_mutants.said_unheard) \
+		cpu_relax(); \
+	   unit_cpu_wait_end(); \
+	   VAL; })
 
 #endif

@@ -9,7 +9,7 @@
 
 #define raw_smp_processor_id()	(current->slot)
 #define smp_processor_id()	unit_cpu_id(UNIT_HERE)
-#define smp_call_function_many(mask, fn, arg, wait) \
-	unit_call_cpus((mask)->bits, fn, arg, wait, UNIT_HERE)
+#define on_each_cpu_cond_mask(cond, fn, arg, wait, mask) \
+	unit_call_cpus((mask)->bits, cond, fn, arg, wait, UNIT_HERE)
 
 #endif

@@ -15,7 +15,6 @@ struct delayed_work {
 };
 
 #define system_wq		NULL
-#define msecs_to_jiffies(ms)	((unsigned long)(ms))
 #define INIT_DELAYED_WORK(w, f) \
 	((w)->work.fn = (f), \
 	 (w)->nr = unit_work_init((void (*)(void *))(f), &(w)->work))
