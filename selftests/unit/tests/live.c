@@ -17,26 +17,28 @@ static struct world w;
 static struct gfn_to_pfn_cache *gpc;
 static bool says;
 
+static bool live(void)
+{
+	return live_look(gpc, 2);
+}
+
 static void live_begin(void)
 {
 	unit_jiffy_shift = SAYING;
 	world_begin(&w);
 	gpc = gpc_new(&w);
 	EXPECT_EQ(activate(gpc, SLOT_GPA + 0x2010, 8), 0);
-	/* After which readers say so. */
-	if (says)
+	/* A reader who was waited for: after that, all say so. */
+	if (says) {
+		EXPECT(live());
 		kvm_gpc_quiesce(w.kvm);
+	}
 }
 
 static void live_end(void)
 {
 	gpc_gone(gpc);
 	world_end(&w);
-}
-
-static bool live(void)
-{
-	return live_look(gpc, 2);
 }
 
 /* A reader that stays inside until it is told to leave. Relaxed: makes no order. */

@@ -145,8 +145,8 @@ void gpc_quiesce(struct gpc_manager *m)
 	if (!m)
 		return;
 
-	/* Readers look at it again and again. */
-	if (READ_ONCE(m->say_until) != until)
+	/* If there are any. Written once a tick, as readers look at it again and again. */
+	if (!cpumask_empty(m->readers) && READ_ONCE(m->say_until) != until)
 		WRITE_ONCE(m->say_until, until);
 
 	atomic_long_inc(&m->stats.quiesces);

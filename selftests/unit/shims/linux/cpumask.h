@@ -16,6 +16,7 @@ typedef struct cpumask *cpumask_var_t;
 #define free_cpumask_var(m)	kfree(m)
 #define cpumask_test_cpu(cpu, m) test_bit(cpu, (m)->bits)
 #define cpumask_set_cpu(cpu, m)	set_bit(cpu, (m)->bits)
+#define cpumask_empty(m)	(find_first_bit((m)->bits, nr_cpu_ids) >= nr_cpu_ids)
 #define for_each_cpu(cpu, m)	for_each_set_bit(cpu, (m)->bits, nr_cpu_ids)
 
 #endif
