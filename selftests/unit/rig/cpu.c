@@ -138,6 +138,20 @@ void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
 	}
 }
 
+static bool always(int cpu, void *arg)
+{
+	return true;
+}
+
+void unit_call_cpu(int cpu, void (*fn)(void *arg), void *arg, bool wait,
+		   const char *where)
+{
+	unsigned long mask[UNIT_MAX_TASKS / 64] = {};
+
+	mask[cpu / 64] = 1ul << cpu % 64;
+	unit_call_cpus(mask, always, fn, arg, wait, where);
+}
+
 unsigned long unit_cpu_calls(void)
 {
 	return __atomic_load_n(&calls, __ATOMIC_RELAXED);

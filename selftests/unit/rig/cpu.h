@@ -14,6 +14,10 @@ int unit_cpu_id(const char *where);
 void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
 		    void (*fn)(void *arg), void *arg, bool wait, const char *where);
 
+/* smp_call_function_single() */
+void unit_call_cpu(int cpu, void (*fn)(void *arg), void *arg, bool wait,
+		   const char *where);
+
 /* A thread waits for another CPU by itself. */
 void unit_cpu_wait_begin(void);
 void unit_cpu_wait_end(void);

@@ -30,6 +30,7 @@ void unit_mmu_vcpu_init(struct kvm_vcpu *vcpu, struct kvm *kvm, int id)
 
 	vcpu->vcpu_id = vcpu->vcpu_idx = id;
 	vcpu->kvm = kvm;
+	vcpu->cpu = -1;
 	vcpu->arch.mmu = mmu;
 	mmu->page_fault = kvm_tdp_page_fault;
 	mmu->root.hpa = INVALID_PAGE;

@@ -231,6 +231,13 @@ static u8 memory_type(struct kvm_vcpu *vcpu, gfn_t gfn, bool is_mmio)
 
 void (*unit_mmu_logged)(void);
 
+/* The vCPU is loaded where its thread is. */
+static void push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
+{
+	__atomic_store_n(&vcpu->cpu, current->slot, __ATOMIC_RELEASE);
+	kvm_tdp_mmu_ring_push(vcpu, slot, offset);
+}
+
 void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot,
 			     gfn_t gfn)
 {
@@ -240,7 +247,7 @@ void mark_page_dirty_in_slot(struct kvm *kvm, const struct kvm_memory_slot *slot
 		return;
 	if (slot && kvm_slot_dirty_track_enabled(slot)) {
 		if (kvm->dirty_ring_size)
-			kvm_tdp_mmu_ring_push(kvm_get_running_vcpu(), slot->id, i);
+			push(kvm_get_running_vcpu(), slot->id, i);
 		else
 			__atomic_fetch_or(&bitmap[i / 64], 1ull << i % 64,
 					  __ATOMIC_SEQ_CST);

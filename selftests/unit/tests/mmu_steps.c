@@ -800,14 +800,16 @@ static u32 ring_left(struct kvm_dirty_ring *ring)
 static u32 ring_filled;
 static int ring_turns;
 
-/* What has just been taken out is there again. */
+/* What has just been taken out is put in again, and given back. */
 static void ring_fill_again(void)
 {
 	struct kvm_dirty_ring *ring = &g->vcpu.dirty_ring;
 
-	for (; ring_filled != ring->reset_index; ring_filled++)
+	for (; ring_filled != ring->reset_index; ring_filled++) {
 		ring->dirty_gfns[ring_filled & (ring->size - 1)].flags =
 			KVM_DIRTY_GFN_F_RESET;
+		ring->dirty_index++;
+	}
 }
 
 static void ring_kill(void)
@@ -849,7 +851,6 @@ TEST(mmu_step_ring_filled, "mmu: a ring that is filled while it is reset is rese
 	EXPECT(left > (int)ring->size / 2);
 	EXPECT_EQ(ring_reset(NULL), left);
 	/* What it said is watched, where there is such memory. */
-	ring->dirty_index = ring->reset_index;
 	EXPECT_EQ(faults(HOST_GFN, 1, true), 1);
 
 	/* Who is killed leaves it to others. */
@@ -861,6 +862,109 @@ TEST(mmu_step_ring_filled, "mmu: a ring that is filled while it is reset is rese
 	current->fatal = false;
 	EXPECT_EQ(ring_reset(NULL), ring->size - nr);
 	EXPECT_EQ(ring_left(ring), 0);
+	end();
+}
+
+/* Each entry is given back, whatever it was. */
+static void ring_scribble(struct kvm_dirty_ring *ring)
+{
+	for (u32 i = 0; i < ring->size; i++)
+		ring->dirty_gfns[i].flags = KVM_DIRTY_GFN_F_RESET;
+}
+
+TEST(mmu_step_ring_unpushed, "mmu: a reset takes no more out of a ring than was put in")
+{
+	struct kvm_dirty_ring *ring;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	ring = &g->vcpu.dirty_ring;
+	ring_scribble(ring);
+	EXPECT_EQ(ring_reset(NULL), 0);
+	EXPECT_EQ(faults(HOST_GFN, 3, true), 3);
+	EXPECT_EQ(ring->dirty_index, 3);
+	/* These are the VMM's to give back, and were not, whatever their flags had been. */
+	for (u32 i = 0; i < 3; i++)
+		EXPECT_EQ(ring->dirty_gfns[i].flags, KVM_DIRTY_GFN_F_DIRTY);
+	EXPECT_EQ(ring_reset(NULL), 0);
+	EXPECT_EQ(faults(HOST_GFN, 3, true), 0);
+	ring_scribble(ring);
+	EXPECT_EQ(ring_reset(NULL), 3);
+	EXPECT_EQ(ring->reset_index, ring->dirty_index);
+	EXPECT(!kvm_test_request(KVM_REQ_DIRTY_RING_SOFT_FULL, &g->vcpu));
+	EXPECT_EQ(faults(HOST_GFN, 3, true), 3);
+	EXPECT_EQ(ring->dirty_index, 6);
+	end();
+}
+
+TEST(mmu_step_ring_full, "mmu: a ring that is full stays as it is")
+{
+	struct kvm_dirty_ring *ring;
+	int idx;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	unit_running_vcpu = &g->vcpu;
+	ring = &g->vcpu.dirty_ring;
+	idx = srcu_read_lock(&kvm->srcu);
+	for (u32 i = 0; i < ring->size + 3; i++) {
+		pushed = i % 64;
+		push_next();
+		EXPECT_EQ(kvm_test_request(KVM_REQ_DIRTY_RING_SOFT_FULL, &g->vcpu),
+			  i + 1 >= ring->soft_limit);
+	}
+	EXPECT_EQ(ring->dirty_index, ring->size);
+	for (u32 i = 0; i < ring->size; i++) {
+		EXPECT_EQ(ring->dirty_gfns[i].flags, KVM_DIRTY_GFN_F_DIRTY);
+		EXPECT_EQ(ring->dirty_gfns[i].offset, i % 64);
+	}
+	/* There is a place when one has been given back. */
+	ring->dirty_gfns[0].flags = KVM_DIRTY_GFN_F_RESET;
+	EXPECT_EQ(ring_reset(NULL), 1);
+	pushed = 7;
+	push_next();
+	EXPECT_EQ(ring->dirty_index, ring->size + 1);
+	EXPECT_EQ(ring->dirty_gfns[0].offset, 7);
+	srcu_read_unlock(&kvm->srcu, idx);
+	end();
+}
+
+static int ring_was_reset;
+
+static void ring_resetter(void *arg)
+{
+	(void)arg;
+	g->vcpu.dirty_ring.dirty_gfns[0].flags = KVM_DIRTY_GFN_F_RESET;
+	ring_was_reset = ring_reset(NULL);
+}
+
+TEST(mmu_step_ring_early, "mmu: what is given back of a ring before it is counted is taken out")
+{
+	struct kvm_dirty_ring *ring;
+	struct unit_thread *t;
+	unsigned long flags;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	unit_running_vcpu = &g->vcpu;
+	ring = &g->vcpu.dirty_ring;
+	/* A push, as it is between its last two stores. */
+	g->vcpu.cpu = current->slot;
+	local_irq_save(flags);
+	ring->dirty_gfns[0].flags = KVM_DIRTY_GFN_F_DIRTY;
+	t = unit_thread_start("resetter", mm, ring_resetter, NULL);
+	while (!unit_cpu_waiting())
+		sched_yield();
+	EXPECT_EQ(ring->reset_index, 0);
+	/* Pairs with smp_load_acquire() in tdp_ring_has_next(). */
+	smp_store_release(&ring->dirty_index, 1);
+	local_irq_restore(flags);
+	unit_thread_join(t);
+	EXPECT_EQ(ring_was_reset, 1);
+	EXPECT_EQ(ring->reset_index, 1);
 	end();
 }
 

@@ -21,10 +21,11 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
+#include <linux/irqflags.h>
 #include <linux/kvm_dirty_ring.h>
-#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 
 #include <trace/events/kvm.h>
 
@@ -337,14 +338,48 @@ static void tdp_ring_watch(struct kvm *kvm, const struct tdp_ring_part *part)
 		kvm_tdp_mmu_log_pages(kvm, slot, part->offset, mask);
 }
 
+/* How many entries are the VMM's. Both indices are the kernel's alone. */
+static u32 tdp_ring_used(const struct kvm_dirty_ring *ring)
+{
+	u32 dirty_index = READ_ONCE(ring->dirty_index);
+
+	/* Pairs with the release of an entry in kvm_tdp_mmu_ring_reset(). */
+	return dirty_index - smp_load_acquire(&ring->reset_index);
+}
+
+static void tdp_ring_ack(void *unused)
+{
+}
+
+/*
+ * Whether the next entry was put in. One that the VMM gives back as soon as it sees it may
+ * not be counted yet, by a vCPU that has interrupts off.
+ */
+static bool tdp_ring_has_next(struct kvm_dirty_ring *ring)
+{
+	struct kvm_vcpu *vcpu = container_of(ring, struct kvm_vcpu, dirty_ring);
+	int cpu;
+
+	/* Pairs with the release in kvm_tdp_mmu_ring_push(). */
+	if (smp_load_acquire(&ring->dirty_index) != ring->reset_index)
+		return true;
+
+	/* Who has been loaded elsewhere since is done, and this is read before the index. */
+	cpu = smp_load_acquire(&vcpu->cpu);
+	if (cpu >= 0)
+		smp_call_function_single(cpu, tdp_ring_ack, NULL, true);
+
+	return smp_load_acquire(&ring->dirty_index) != ring->reset_index;
+}
+
 /**
  * kvm_tdp_mmu_ring_reset - let writes to pages be noticed that a VMM has heard of
  * @kvm: the VM
  * @ring: a vCPU's ring
  *
- * Stands in kvm_main.c for kvm_dirty_ring_reset(). It goes once around at most, whatever
- * the VMM writes to the ring meanwhile: what it gives back behind us is for its next call.
- * A VMM that is killed need not wait for the end.
+ * Stands in kvm_main.c for kvm_dirty_ring_reset(). It goes once around at most, and takes
+ * nothing that was not put in, whatever the VMM writes to the ring. A VMM that is killed
+ * need not wait for the end.
  *
  * Context: slots_lock held, mmu_lock not; may sleep. The caller flushes if there were any.
  * Return: how many entries there were.
@@ -366,13 +401,16 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 		if (!(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
 			break;
 
+		if (!tdp_ring_has_next(ring))
+			break;
+
 		/* Once each, for the VMM may write to them. */
 		slot = READ_ONCE(entry->slot);
 		offset = READ_ONCE(entry->offset);
 
 		/* It is free when it has been read, and not before. */
 		smp_store_release(&entry->flags, 0);
-		WRITE_ONCE(ring->reset_index, ring->reset_index + 1);
+		smp_store_release(&ring->reset_index, ring->reset_index + 1);
 
 		if (slot != part.slot || round_down(offset, BITS_PER_LONG) != part.offset) {
 			tdp_ring_watch(kvm, &part);
@@ -403,13 +441,42 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
  * state and its steal time are written, and logged: on a preemptible kernel that would
  * come in the middle of another push of the vCPU's, of which one would be lost.
  *
+ * The index says that an entry was put in, and its flags are the VMM's. So it is counted
+ * when it can be seen, and a reset waits for a moment for what can be seen and is not
+ * counted: whatever the flags were before, what is counted has been DIRTY.
+ *
+ * A vCPU does not enter the guest with a ring so full that its next exit could fill it. A
+ * VMM that fills it by ioctls that write guest memory is not told of what finds no place.
+ *
  * Context: any in which the vCPU is loaded.
  */
 void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
 {
-	preempt_disable();
-	kvm_dirty_ring_push(vcpu, slot, offset);
-	preempt_enable();
+	struct kvm_dirty_ring *ring = &vcpu->dirty_ring;
+	struct kvm_dirty_gfn *entry;
+	unsigned long flags;
+	u32 used;
+
+	/* Not preempted, and tdp_ring_has_next() can wait for the end. */
+	local_irq_save(flags);
+
+	used = tdp_ring_used(ring);
+	if (used < ring->size) {
+		entry = &ring->dirty_gfns[ring->dirty_index & (ring->size - 1)];
+		WRITE_ONCE(entry->slot, slot);
+		WRITE_ONCE(entry->offset, offset);
+		/* Pairs with the VMM's load: what was dirtied, before that it was. */
+		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
+		smp_store_release(&ring->dirty_index, ring->dirty_index + 1);
+		used++;
+
+		trace_kvm_dirty_ring_push(ring, slot, offset);
+	}
+
+	if (used >= ring->soft_limit)
+		kvm_make_request(KVM_REQ_DIRTY_RING_SOFT_FULL, vcpu);
+
+	local_irq_restore(flags);
 }
 
 /* Whether a page is in the log, in a ring at @position or behind. */

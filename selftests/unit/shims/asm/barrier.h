@@ -5,6 +5,7 @@
 
 #include <linux/compiler.h>
 
+void unit_sched_point(void);
 void unit_fence(void);
 void unit_fence_release(void);
 void unit_fence_acquire(void);
@@ -20,7 +21,7 @@ void unit_fence_acquire(void);
 #define smp_load_acquire(p) \
 	({ unit_tick(UNIT_ONCE); __atomic_load_n((p), __ATOMIC_ACQUIRE); })
 #define smp_store_release(p, v) \
-	do { unit_tick(UNIT_ONCE); \
+	do { unit_tick(UNIT_ONCE); unit_sched_point(); \
 	     __atomic_store_n((p), (v), __ATOMIC_RELEASE); } while (0)
 #define smp_acquire__after_ctrl_dep() smp_rmb()
 #define smp_store_mb(var, val) \

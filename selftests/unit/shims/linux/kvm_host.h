@@ -105,6 +105,7 @@ enum {
 
 struct kvm_vcpu {
 	struct kvm *kvm;
+	int cpu;
 	int vcpu_id;
 	int vcpu_idx;
 	struct mutex mutex;

@@ -11,5 +11,7 @@
 #define smp_processor_id()	unit_cpu_id(UNIT_HERE)
 #define on_each_cpu_cond_mask(cond, fn, arg, wait, mask) \
 	unit_call_cpus((mask)->bits, cond, fn, arg, wait, UNIT_HERE)
+#define smp_call_function_single(cpu, fn, arg, wait) \
+	unit_call_cpu(cpu, fn, arg, wait, UNIT_HERE)
 
 #endif
