@@ -591,6 +591,82 @@ TEST_F(fifo, queues_survive_save_and_restore)
 	calls_destroy(&to);
 }
 
+static int get_aim(struct xvm *vm, uint64_t *pad)
+{
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_X_FIFO_AIM };
+	int r;
+
+	attr.u.pad[0] = pad[0];
+	r = ioctl(vm->fd, KVM_XEN_HVM_GET_ATTR, &attr) ? -errno : 0;
+	memcpy(pad, attr.u.pad, 3 * sizeof(*pad));
+	return r;
+}
+
+static int set_aim(struct xvm *vm, uint64_t port, uint64_t cpu, uint64_t priority)
+{
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_X_FIFO_AIM };
+
+	attr.u.pad[0] = port;
+	attr.u.pad[1] = cpu;
+	attr.u.pad[2] = priority;
+	return ioctl(vm->fd, KVM_XEN_HVM_SET_ATTR, &attr) ? -errno : 0;
+}
+
+/* Pending and masked: in no queue, so nothing in memory says for whom, and how urgent. */
+TEST_F(fifo, priority_and_vcpu_survive_save_and_restore)
+{
+	static const struct {
+		uint32_t port, priority;
+	} sent[] = { { 5, 9 }, { HIGH + 6, 2 }, { HIGH + 7, 15 } };
+	struct calls *c = &self->c, to;
+	uint64_t pad[3] = { 0 };
+	unsigned int i;
+
+	EXPECT_EQ(-EINVAL, get_aim(&c->vm, pad));
+	ASSERT_EQ(0, fifo_on(&c->vm));
+	EXPECT_EQ(-ENOENT, get_aim(&c->vm, pad));
+	for (i = 0; i < 3; i++) {
+		*word(c, sent[i].port) = MASKED;
+		ASSERT_EQ(0, send(&c->vm, sent[i].port, 1, sent[i].priority));
+	}
+
+	calls_create(&to, true);
+	memcpy(to.mem.witness, c->mem.witness, c->mem.size);
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, 5, 1, 9));
+	ASSERT_EQ(0, fifo_on(&to.vm));
+	for (i = 0; !get_aim(&c->vm, pad); i++, pad[0]++) {
+		ASSERT_GT(3, i);
+		EXPECT_EQ(sent[i].port, pad[0]);
+		EXPECT_EQ(1, pad[1]);
+		EXPECT_EQ(sent[i].priority, pad[2]);
+		EXPECT_EQ(0, set_aim(&to.vm, pad[0], pad[1], pad[2]));
+	}
+	EXPECT_EQ(3, i);
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, PORTS, 0, 0));
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, 1ULL << 32 | 5, 0, 0));
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, 5, 1ULL << 32, 0));
+	EXPECT_EQ(-EINVAL, set_aim(&to.vm, 5, 0, QUEUES));
+	pad[0] = 5;
+	EXPECT_EQ(0, get_aim(&to.vm, pad));
+	EXPECT_EQ(1, pad[1]);
+	EXPECT_EQ(9, pad[2]);
+
+	/* Asked from the other vCPU, KVM knows by itself. */
+	guest_start(&to, 1, guest_consume);
+	for (i = 0; i < 3; i++) {
+		*(uint32_t *)calls_arg(&to, 0) = sent[i].port;
+		EXPECT_EQ(0, calls_make(&to, 0, HYPERVISOR_EVTCHN_OP,
+					EVTCHNOP_UNMASK, calls_arg_gpa(0), 0));
+	}
+	guest_go(&to, 1);
+	EXPECT_EQ(3, consumer(&to, 1)->nr);
+	EXPECT_EQ(HIGH + 6, consumer(&to, 1)->log[0]);
+	EXPECT_EQ(5, consumer(&to, 1)->log[1]);
+	EXPECT_EQ(HIGH + 7, consumer(&to, 1)->log[2]);
+	calls_destroy(&to);
+}
+
 /* A timer that fires while memory is being copied would put its port behind a tail. */
 TEST_F(fifo, tails_that_were_read_are_the_tails)
 {

@@ -396,3 +396,77 @@ TEST(fifo_tails, "xen: fifo: queues go on where they were when their tails are r
 	EXPECT_EQ(next(1), 0);
 	xen_end();
 }
+
+static int aim(u64 *pad)
+{
+	struct kvm_xen_hvm_attr data = { .type = KVM_XEN_ATTR_TYPE_X_FIFO_AIM };
+	int r;
+
+	data.u.pad[0] = pad[0];
+	mutex_lock(&xen_vm(w.kvm)->lock);
+	r = xen_fifo_get_attr(w.kvm, &data);
+	mutex_unlock(&xen_vm(w.kvm)->lock);
+	memcpy(pad, data.u.pad, 3 * sizeof(*pad));
+
+	return r;
+}
+
+static int set_aim(u64 port, u64 vcpu, u64 priority)
+{
+	struct kvm_xen_hvm_attr data = {
+		.type = KVM_XEN_ATTR_TYPE_X_FIFO_AIM,
+		.u.pad = { port, vcpu, priority },
+	};
+	int r;
+
+	mutex_lock(&xen_vm(w.kvm)->lock);
+	r = xen_fifo_set_attr(w.kvm, &data);
+	mutex_unlock(&xen_vm(w.kvm)->lock);
+
+	return r;
+}
+
+TEST(fifo_aims, "xen: fifo: for whom a port's last event was is read, and set again")
+{
+	u64 pad[3] = {};
+
+	begin(2);
+	EXPECT_EQ(aim(pad), -ENOENT);
+	mask(105);
+	mask(FIFO_PORTS - 1);
+	EXPECT_EQ(send(1, 105, 2), -ENOTCONN);
+	EXPECT_EQ(send(0, FIFO_PORTS - 1, 15), -ENOTCONN);
+	EXPECT_EQ(aim(pad), 0);
+	EXPECT(pad[0] == 105 && pad[1] == 1 && pad[2] == 2);
+	pad[0]++;
+	EXPECT_EQ(aim(pad), 0);
+	EXPECT(pad[0] == FIFO_PORTS - 1 && pad[1] == 0 && pad[2] == 15);
+	pad[0]++;
+	EXPECT_EQ(aim(pad), -ENOENT);
+	pad[0] = ~0ULL;
+	EXPECT_EQ(aim(pad), -ENOENT);
+
+	/* They go with the ABI, and are refused without it. */
+	xen_events_reset(w.kvm);
+	pad[0] = 0;
+	EXPECT_EQ(aim(pad), -EINVAL);
+	EXPECT_EQ(set_aim(105, 1, 2), -EINVAL);
+	EXPECT_EQ(fifo_attr(KVM_XEN_ATTR_TYPE_X_FIFO, FIFO_PORTS, 0), 0);
+	EXPECT_EQ(aim(pad), -ENOENT);
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(fifo_page(i, true), 0);
+		EXPECT_EQ(fifo_control(i, CONTROL_GPA(i)), 0);
+	}
+	EXPECT_EQ(unmask(-1, 105), -EWOULDBLOCK);
+	EXPECT_EQ(set_aim(0, 1, 2), -EINVAL);
+	EXPECT_EQ(set_aim(FIFO_PORTS, 1, 2), -EINVAL);
+	EXPECT_EQ(set_aim(105, KVM_MAX_VCPU_IDS, 2), -EINVAL);
+	EXPECT_EQ(set_aim(105, 1, 16), -EINVAL);
+	EXPECT_EQ(aim(pad), -ENOENT);
+	EXPECT_EQ(set_aim(105, 1, 2), 0);
+	EXPECT_EQ(send(1, 106, 3), 1);
+	EXPECT_EQ(unmask(-1, 105), 0);
+	EXPECT_EQ(next(1), 105);
+	EXPECT_EQ(next(1), 106);
+	xen_end();
+}

@@ -201,8 +201,22 @@ static int xen_fifo_set_page(struct kvm *kvm, u64 nr, u64 gfn)
 	return r;
 }
 
+/* Where a port's last event was for, as it was in the VM that was saved. */
+static int xen_fifo_set_aim(struct kvm *kvm, const u64 *pad)
+{
+	u32 nr = xen_fifo_ports(kvm);
+
+	if (!pad[0] || pad[0] >= nr || pad[1] >= KVM_MAX_VCPU_IDS ||
+	    pad[2] >= XEN_FIFO_QUEUES)
+		return -EINVAL;
+
+	xen_fifo_aim(xen_fifo(kvm), array_index_nospec(pad[0], nr), pad[1], pad[2]);
+
+	return 0;
+}
+
 /**
- * xen_fifo_set_attr - KVM_XEN_ATTR_TYPE_X_FIFO and _X_FIFO_PAGE
+ * xen_fifo_set_attr - KVM_XEN_ATTR_TYPE_X_FIFO, _X_FIFO_PAGE and _X_FIFO_AIM
  * @kvm: the VM
  * @data: the attribute
  *
@@ -222,6 +236,8 @@ int xen_fifo_set_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		return 0;
 	case KVM_XEN_ATTR_TYPE_X_FIFO_PAGE:
 		return xen_fifo_set_page(kvm, data->u.pad[0], data->u.pad[1]);
+	case KVM_XEN_ATTR_TYPE_X_FIFO_AIM:
+		return xen_fifo_set_aim(kvm, data->u.pad);
 	default:
 		return -ENOENT;
 	}
@@ -245,33 +261,58 @@ static int xen_fifo_get_page(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	return 0;
 }
 
+static void xen_fifo_tell_aim(u64 *pad, u32 port, u32 aim)
+{
+	pad[0] = port;
+	pad[1] = aim & (BIT(XEN_FIFO_AIM_PRIORITY) - 1);
+	pad[2] = xen_fifo_aimed_priority(aim);
+}
+
 static int xen_fifo_get_latched(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 {
 	struct xen_fifo *f = xen_fifo(kvm);
 	u32 nr = xen_fifo_ports(kvm);
 	u64 port = data->u.pad[0];
-	u32 aim;
 
 	if (port < nr)
 		port = find_next_bit(f->latched, nr, port);
 	if (port >= nr)
 		return -ENOENT;
 
-	aim = READ_ONCE(f->ports[array_index_nospec(port, nr)].aim);
-	data->u.pad[0] = port;
-	data->u.pad[1] = aim & (BIT(XEN_FIFO_AIM_PRIORITY) - 1);
-	data->u.pad[2] = xen_fifo_aimed_priority(aim);
+	xen_fifo_tell_aim(data->u.pad, port,
+			  READ_ONCE(f->ports[array_index_nospec(port, nr)].aim));
 
 	return 0;
 }
 
+static int xen_fifo_get_aim(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	u32 nr = xen_fifo_ports(kvm), aim;
+	u64 port;
+
+	if (!nr)
+		return -EINVAL;
+
+	for (port = data->u.pad[0]; port < nr; port++) {
+		aim = READ_ONCE(f->ports[array_index_nospec(port, nr)].aim);
+		if (aim) {
+			xen_fifo_tell_aim(data->u.pad, port, aim);
+			return 0;
+		}
+	}
+
+	return -ENOENT;
+}
+
 /**
- * xen_fifo_get_attr - KVM_XEN_ATTR_TYPE_X_FIFO, _X_FIFO_PAGE and _X_FIFO_LATCHED
+ * xen_fifo_get_attr - KVM_XEN_ATTR_TYPE_X_FIFO, _X_FIFO_PAGE, _X_FIFO_LATCHED, _X_FIFO_AIM
  * @kvm: the VM
  * @data: the attribute, filled in
  *
  * Context: may sleep; xen_vm.lock held.
- * Return: 0; -ENOENT another attribute, or nothing latched; else docs/xen-abi.rst.
+ * Return: 0; -ENOENT another attribute, nothing latched, or no event yet; else
+ *	docs/xen-abi.rst.
  */
 int xen_fifo_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 {
@@ -283,6 +324,8 @@ int xen_fifo_get_attr(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 		return xen_fifo_get_page(kvm, data);
 	case KVM_XEN_ATTR_TYPE_X_FIFO_LATCHED:
 		return xen_fifo_get_latched(kvm, data);
+	case KVM_XEN_ATTR_TYPE_X_FIFO_AIM:
+		return xen_fifo_get_aim(kvm, data);
 	default:
 		return -ENOENT;
 	}

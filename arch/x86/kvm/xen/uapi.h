@@ -15,6 +15,7 @@
 #define KVM_XEN_ATTR_TYPE_X_FIFO	0x4b03	/* get, set: u.pad[0] ports or 0 */
 #define KVM_XEN_ATTR_TYPE_X_FIFO_PAGE	0x4b04	/* get, set: u.pad[0] nr, [1] gfn */
 #define KVM_XEN_ATTR_TYPE_X_FIFO_LATCHED 0x4b05	/* get: u.pad[0] port, [1] vcpu, [2] prio */
+#define KVM_XEN_ATTR_TYPE_X_FIFO_AIM	0x4b06	/* get, set: as _X_FIFO_LATCHED */
 #define KVM_XEN_ATTR_TYPE_X_VERSION	0x4b08	/* get, set: kvm_xen_x_version */
 #define KVM_XEN_ATTR_TYPE_X_PORT	0x4b09	/* get, set: kvm_xen_x_port */
 
