@@ -481,6 +481,9 @@ TEST_F(call, attributes_can_be_probed)
 		EXPECT_EQ(r ? r : -EINVAL, calls_vm_attr(c, numbered[i], value));
 	EXPECT_EQ(r, xvm_get_cpu_attr(&c->vm, 0,
 				      KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, value));
+	EXPECT_EQ(r, xvm_get_cpu_attr(&c->vm, 0,
+				      KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK,
+				      value));
 	EXPECT_EQ(-ENOENT, calls_vm_attr(c, 0x4bff, value));
 	EXPECT_EQ(-ENOENT, xvm_get_cpu_attr(&c->vm, 0, 0x4bff, value));
 }

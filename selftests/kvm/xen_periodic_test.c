@@ -253,4 +253,70 @@ TEST_F(periodic, survives_save_and_restore)
 	calls_destroy(&next);
 }
 
+static uint64_t next_tick(struct calls *c)
+{
+	uint64_t ns;
+
+	if (xvm_get_cpu_attr(&c->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK, &ns))
+		xvm_die("X_PERIODIC_TICK");
+	return ns;
+}
+
+static int set_tick(struct calls *c, uint64_t ns)
+{
+	return xvm_cpu_attr(&c->vm, 0, KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK, ns);
+}
+
+#define SLOW		(300 * MS)
+
+/* Of what is due the last word is the guest's clock, wherever that goes on. */
+TEST_F(periodic, keeps_its_phase_when_it_is_restored)
+{
+	struct calls next, *c = &self->c;
+	struct kvm_clock_data clock = {};
+	uint64_t tick;
+
+	EXPECT_EQ(0, next_tick(c));
+	EXPECT_EQ(0, set_tick(c, 0));
+	EXPECT_EQ(-EINVAL, set_tick(c, 1));
+	ASSERT_EQ(0, set_period(c, SLOW));
+	tick = next_tick(c);
+	ASSERT_EQ(0, ioctl(c->vm.fd, KVM_GET_CLOCK, &clock));
+	EXPECT_LT(clock.clock, tick + SLOW);
+	EXPECT_GT(clock.clock + SLOW, tick);
+	/* It stands still while nobody runs. */
+	xvm_sleep_ms(50);
+	EXPECT_EQ(tick, next_tick(c));
+
+	calls_create(&next, variant->wide);
+	ASSERT_EQ(0, xvm_cpu_attr(&next.vm, 0,
+				  KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC, SLOW));
+	EXPECT_EQ(-EINVAL, set_tick(&next, 0));
+	ASSERT_EQ(0, set_tick(&next, tick));
+	EXPECT_EQ(tick, next_tick(&next));
+	/* The clock and the port last: a VMM restores in any order. */
+	clock = (struct kvm_clock_data){ .clock = tick - 100 * MS };
+	ASSERT_EQ(0, ioctl(next.vm.fd, KVM_SET_CLOCK, &clock));
+	set_port(&next);
+	EXPECT_FALSE(xvm_pending(next.shinfo, PORT));
+	calls_make(&next, 0, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
+	ASSERT_NE(0, take_tick(&next));
+	ASSERT_EQ(0, ioctl(next.vm.fd, KVM_GET_CLOCK, &clock));
+	EXPECT_LE(tick, clock.clock);
+	EXPECT_GT(tick + SLOW, clock.clock);
+	EXPECT_EQ(0, (next_tick(&next) - tick) % SLOW);
+	EXPECT_LT(tick, next_tick(&next));
+
+	/* What was due meanwhile is due at once, and once. */
+	tick = next_tick(&next);
+	clock = (struct kvm_clock_data){ .clock = tick + 10 * SLOW + SLOW / 2 };
+	ASSERT_EQ(0, ioctl(next.vm.fd, KVM_SET_CLOCK, &clock));
+	ASSERT_EQ(0, set_tick(&next, tick));
+	calls_make(&next, 0, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
+	EXPECT_TRUE(xvm_pending(next.shinfo, PORT));
+	EXPECT_LE(tick + 11 * SLOW, next_tick(&next));
+	EXPECT_EQ(0, (next_tick(&next) - tick) % SLOW);
+	calls_destroy(&next);
+}
+
 TEST_HARNESS_MAIN

@@ -425,6 +425,61 @@ TEST(xen_timers_held, "xen: timer: read by who saves, neither fires until the vC
 	xen_end();
 }
 
+TEST(xen_periodic_restored, "xen: timer: ticks go on where they were, by the clock there is when the vCPU runs")
+{
+	timer_begin();
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 0);
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 0), 0);
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 1), -EINVAL);
+	EXPECT_EQ(xen_periodic_start(vcpu, 1000000), 0);
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 1000000);
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 0), -EINVAL);
+	w.kvm->arch.xen_hvm_config.msr = 0x40000000;
+	/* In phase, and not before the vCPU runs. */
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 10300000), 0);
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 10300000);
+	time_goes(400000);
+	EXPECT(!came());
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(!came());
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 1300000);
+	time_goes(899998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	/* The clock is set after it: ahead, to where it was when it was saved. */
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 7700000), 0);
+	clock_set(6000000, true);
+	EXPECT(!came());
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 7700000);
+	time_goes(399998);
+	EXPECT(!came());
+	time_goes(2);
+	EXPECT(came());
+	/* One that is past comes once, when the vCPU runs; whatever it is. */
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 3500000), 0);
+	time_goes(900000);
+	EXPECT(!came());
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(came());
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 9500000);
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 1), 0);
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(came());
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 9000001);
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, ~0ULL), 0);
+	kvm_xen_inject_timer_irqs(vcpu);
+	EXPECT(!came());
+	EXPECT(xen_periodic_get_tick(vcpu) - 8600000 <= 1000000);
+	/* Where nothing arms it later it is armed at once. */
+	w.kvm->arch.xen_hvm_config.msr = 0;
+	EXPECT_EQ(xen_periodic_set_tick(vcpu, 3500000), 0);
+	EXPECT(came());
+	xen_periodic_stop(vcpu);
+	EXPECT_EQ(xen_periodic_get_tick(vcpu), 0);
+	xen_end();
+}
+
 TEST(xen_time_noted_set, "xen: time: at sched-out the clock that the VMM has set since it was noted")
 {
 	timer_begin();

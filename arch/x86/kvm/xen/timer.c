@@ -414,6 +414,51 @@ u64 xen_periodic_get(struct kvm_vcpu *vcpu)
 	return t ? t->period : 0;
 }
 
+/**
+ * xen_periodic_set_tick - when the periodic timer is due next
+ * @vcpu: the vCPU
+ * @tick: guest time, ns; 0 of a timer that is stopped
+ *
+ * For a VMM that restores a vCPU, in whatever order: the timer is armed when the vCPU
+ * runs, by the clock that it has by then, and its port is looked at then.
+ *
+ * Context: vCPU mutex, and not in KVM_RUN.
+ * Return: 0; -EINVAL for a time where there is no timer, or the other way round.
+ */
+int xen_periodic_set_tick(struct kvm_vcpu *vcpu, u64 tick)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+
+	if (!t || !t->period)
+		return tick ? -EINVAL : 0;
+	if (!tick)
+		return -EINVAL;
+
+	hrtimer_cancel(&t->periodic);
+	t->tick = tick;
+	/* Else nothing arms it again. */
+	if (kvm_xen_msr_enabled(vcpu->kvm))
+		t->periodic_by.held = true;
+	else
+		xen_periodic_again(t);
+
+	return 0;
+}
+
+/**
+ * xen_periodic_get_tick - when is the periodic timer due next?
+ * @vcpu: the vCPU, whose timers are held
+ *
+ * Context: vCPU mutex.
+ * Return: guest time, ns; 0 if it is stopped.
+ */
+u64 xen_periodic_get_tick(struct kvm_vcpu *vcpu)
+{
+	struct xen_timers *t = xen_timers(vcpu);
+
+	return t && t->period ? t->tick : 0;
+}
+
 static void xen_timer_follow(struct hrtimer *timer, struct xen_armed *by, int cpu)
 {
 	if (likely(by->cpu == cpu))

@@ -23,6 +23,7 @@
 #define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC 0x4b00 /* get, set: u.pad[0], ns */
 #define KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL 0x4b01 /* get, set: u.gpa */
 #define KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS 0x4b02 /* get, set: u.pad, as __u32[16] */
+#define KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK 0x4b03 /* get, set: u.pad[0], ns */
 
 /* KVM_XEN_ATTR_TYPE_X_ACCEL: hypercalls the VMM does not want to see. */
 #define KVM_XEN_ACCEL_BLOCK		(1 << 0)  /* SCHEDOP_block */

@@ -257,6 +257,9 @@ int kvm_xen_vcpu_set_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		else
 			xen_periodic_stop(vcpu);
 		break;
+	case KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK:
+		r = xen_periodic_set_tick(vcpu, data->u.pad[0]);
+		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL:
 	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS:
 		r = xen_fifo_set_vcpu_attr(vcpu, data);
@@ -279,6 +282,7 @@ static bool xen_attr_holds_timers(struct kvm *kvm, u16 type)
 
 	return type == KVM_XEN_VCPU_ATTR_TYPE_TIMER ||
 	       type == KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC ||
+	       type == KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK ||
 	       type == KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS;
 }
 
@@ -386,6 +390,9 @@ int kvm_xen_vcpu_get_attr(struct kvm_vcpu *vcpu, struct kvm_xen_vcpu_attr *data)
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC:
 		data->u.pad[0] = xen_periodic_get(vcpu);
+		break;
+	case KVM_XEN_VCPU_ATTR_TYPE_X_PERIODIC_TICK:
+		data->u.pad[0] = xen_periodic_get_tick(vcpu);
 		break;
 	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_CONTROL:
 	case KVM_XEN_VCPU_ATTR_TYPE_X_FIFO_TAILS:
