@@ -21,11 +21,6 @@
 
 /* Xen's public ABI. */
 #define DOMID_SELF		0x7ff0
-#define EVTCHNSTAT_CLOSED	0
-#define EVTCHNSTAT_UNBOUND	1
-#define EVTCHNSTAT_INTERDOMAIN	2
-#define EVTCHNSTAT_PIRQ		3
-#define EVTCHNSTAT_VIRQ		4
 
 struct calls {
 	struct xvm vm;

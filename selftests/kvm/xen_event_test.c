@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "../../arch/x86/kvm/xen/uapi.h"
 #include "caller.h"
 #include "xvm.h"
 
@@ -201,6 +202,68 @@ TEST_F(event, reset_forgets)
 	xvm_sleep_ms(300);
 	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
 	close(fd);
+}
+
+static int interdomain(struct xvm *vm, unsigned int flags, unsigned int port,
+		       unsigned int to)
+{
+	struct kvm_xen_hvm_attr attr = {
+		.type = KVM_XEN_ATTR_TYPE_EVTCHN,
+		.u.evtchn = {
+			.send_port = port,
+			.type = EVTCHNSTAT_INTERDOMAIN,
+			.flags = flags,
+			.deliver.port = { to, 0, XVM_PRIO },
+		},
+	};
+
+	return xvm_vm_attr(vm, &attr);
+}
+
+static int x_port(struct xvm *vm, unsigned int port, unsigned int type)
+{
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_X_PORT };
+	struct kvm_xen_x_port p = { .port = port, .type = type };
+
+	memcpy(&attr.u, &p, sizeof(p));
+	return xvm_vm_attr(vm, &attr);
+}
+
+/* What was for a port's old owner is not for the new one. */
+TEST_F(event, closed_port_is_forgotten)
+{
+	const unsigned int ipi = PORT + 1, kept = PORT + 2, other = PORT + 3;
+	const unsigned int told = PORT + 4;
+	struct xvm *vm = &self->vm;
+	unsigned int port;
+
+	ASSERT_EQ(0, xvm_ipi_port(vm, 0, ipi, 0));
+	ASSERT_EQ(0, interdomain(vm, 0, other, PORT));
+	ASSERT_EQ(0, x_port(vm, kept, EVTCHNSTAT_INTERDOMAIN));
+	take_away(self, variant->away);
+	for (port = PORT; port <= told; port++)
+		EXPECT_NE(0, xvm_send(vm, port, 0));
+	ASSERT_EQ(0, xvm_ipi_port(vm, KVM_XEN_EVTCHN_DEASSIGN, ipi, 0));
+	ASSERT_EQ(0, x_port(vm, kept, EVTCHNSTAT_CLOSED));
+	/* Nothing was told of it but that it is closed. */
+	ASSERT_EQ(0, x_port(vm, told, EVTCHNSTAT_CLOSED));
+	/* This may be the other end's doing: the port is there, and its event. */
+	ASSERT_EQ(0, interdomain(vm, KVM_XEN_EVTCHN_DEASSIGN, other, PORT));
+	bring_back(self, variant->away);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, other, SOON_MS));
+	xvm_sleep_ms(300);
+	EXPECT_FALSE(xvm_pending(self->shinfo, ipi));
+	EXPECT_FALSE(xvm_pending(self->shinfo, kept));
+	EXPECT_FALSE(xvm_pending(self->shinfo, told));
+	/* The new owner's come. */
+	ASSERT_EQ(0, xvm_ipi_port(vm, 0, ipi, 0));
+	EXPECT_EQ(0, xvm_send(vm, ipi, 0));
+	EXPECT_TRUE(xvm_pending(self->shinfo, ipi));
+	take_away(self, variant->away);
+	EXPECT_NE(0, xvm_send(vm, kept, 0));
+	bring_back(self, variant->away);
+	EXPECT_TRUE(xvm_wait_pending(self->shinfo, kept, SOON_MS));
 }
 
 /* A route may be restored, and used, before its vCPU is. */

@@ -363,6 +363,87 @@ TEST(xen_flush_during_reset, "xen: events: a reset forgets what is taken from th
 	xen_end();
 }
 
+static void forget(u32 port)
+{
+	mutex_lock(&xen_vm(w.kvm)->lock);
+	xen_event_forget(w.kvm, port);
+	mutex_unlock(&xen_vm(w.kvm)->lock);
+}
+
+TEST(xen_latch_closed, "xen: events: what is kept of a port that is closed is forgotten, and nothing else")
+{
+	xen_begin(2, true);
+	shinfo_set(false);
+	EXPECT_EQ(send(0, 9), 1);
+	EXPECT_EQ(send(0, 10), 1);
+	EXPECT_EQ(send(0, 4095), 1);
+	/* One that waits for a vCPU that there is not. */
+	EXPECT_EQ(send(7, 11), 1);
+	forget(9);
+	forget(4095);
+	forget(11);
+	/* Of which nothing is kept. */
+	forget(12);
+	/* Bound anew, and sent by its new owner. */
+	forget(13);
+	EXPECT_EQ(send(1, 13), 1);
+	shinfo_set(true);
+	run_vcpu(0);
+	expect_delivered(10);
+	expect_delivered(13);
+	EXPECT(guest_told(1, 13));
+	EXPECT(!delivered((void *)9ul) && !delivered((void *)4095ul));
+	EXPECT(!delivered((void *)11ul) && !delivered((void *)12ul));
+	for (unsigned int i = 0; i < BITS_TO_LONGS(XEN_PORTS); i++)
+		EXPECT(!READ_ONCE(xen_events(w.kvm)->latched[i]));
+	/* It is a port like any other. */
+	EXPECT_EQ(send(0, 9), 1);
+	EXPECT(delivered((void *)9ul));
+	xen_end();
+}
+
+static bool close_sends;
+
+static void close_meanwhile(struct mm_struct *mm, unsigned long uhva)
+{
+	w.mm->after_gup = NULL;
+	/* As by another task, which has the lock. */
+	xen_event_forget(w.kvm, 9);
+	/* Bound anew, to another vCPU. */
+	if (close_sends)
+		EXPECT_EQ(send(1, 9), 1);
+}
+
+static void close_what_is_delivered(bool and_sends)
+{
+	struct xen_events *ev;
+
+	close_sends = and_sends;
+	unit_mutants.work_lost = true;
+	xen_begin(2, true);
+	ev = xen_events(w.kvm);
+	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
+	EXPECT_EQ(send(0, 9), 1);
+	EXPECT_EQ(send(0, 100), 1);
+	w.mm->after_gup = close_meanwhile;
+	run_vcpu(0);
+	EXPECT(!w.mm->after_gup);
+	EXPECT(delivered((void *)100ul) && guest_told(0, 100));
+	EXPECT(!guest_told(0, 9));
+	run_vcpu(1);
+	EXPECT_EQ(delivered((void *)9ul), and_sends);
+	EXPECT_EQ(guest_told(1, 9), and_sends);
+	EXPECT(!READ_ONCE(ev->latched[0]) && !READ_ONCE(ev->latched[1]));
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
+TEST(xen_flush_closed, "xen: events: so is what is being delivered of it; what its next owner sends is his")
+{
+	close_what_is_delivered(false);
+	close_what_is_delivered(true);
+}
+
 TEST(xen_latch_rerouted, "xen: events: a port that waited for a vCPU nobody made, sent to one there is")
 {
 	xen_begin(1, true);

@@ -255,6 +255,80 @@ TEST(fifo_not_yet, "xen: fifo: kept for a page, a control block or a vCPU that c
 	xen_end();
 }
 
+static void forget(u32 port)
+{
+	mutex_lock(&xen_vm(w.kvm)->lock);
+	xen_event_forget(w.kvm, port);
+	mutex_unlock(&xen_vm(w.kvm)->lock);
+}
+
+TEST(fifo_closed, "xen: fifo: what is kept of a port that is closed is forgotten, and nothing else")
+{
+	struct kvm_xen_hvm_attr kept = { .type = KVM_XEN_ATTR_TYPE_X_FIFO_LATCHED };
+
+	begin(2);
+	EXPECT_EQ(fifo_page(1, false), 0);
+	EXPECT_EQ(send(0, 1100, 4), 1);
+	EXPECT_EQ(send(0, 1101, 4), 1);
+	EXPECT_EQ(send(0, 1102, 4), 1);
+	forget(1100);
+	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &kept), 0);
+	EXPECT_EQ(kept.u.pad[0], 1101);
+	/* Bound anew, and sent by its new owner. */
+	forget(1102);
+	EXPECT_EQ(send(1, 1102, 2), 1);
+	/* What was pending and masked is not known to be anybody's any more. */
+	mask(105);
+	EXPECT_EQ(send(1, 105, 2), -ENOTCONN);
+	EXPECT(xen_fifo_knows(w.kvm, 105));
+	forget(105);
+	EXPECT(!xen_fifo_knows(w.kvm, 105));
+	forget(FIFO_PORTS - 1);
+	EXPECT_EQ(fifo_page(1, true), 0);
+	expect_comes(1101);
+	EXPECT(unit_wait_until(comes_to, (void *)1ul, 5000));
+	EXPECT(!(guest_word_bits(1100) & BIT(EVTCHN_FIFO_PENDING)));
+	EXPECT_EQ(next(0), 0);
+	EXPECT_EQ(next(1), 0);
+	kept.u.pad[0] = 0;
+	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &kept), -ENOENT);
+	EXPECT_EQ(send(0, 1100, 4), 1);
+	EXPECT_EQ(next(0), 1100);
+	xen_end();
+}
+
+static void close_meanwhile(struct mm_struct *mm, unsigned long uhva)
+{
+	w.mm->after_gup = NULL;
+	/* As by another task, which has the lock. */
+	xen_event_forget(w.kvm, 1100);
+}
+
+TEST(fifo_flush_closed, "xen: fifo: so is what is being delivered of it")
+{
+	unsigned long hva = SLOT_HVA + ARRAY_PAGE(1);
+	struct kvm_vcpu *vcpu;
+	int idx;
+
+	unit_mutants.work_lost = true;
+	begin(1);
+	vcpu = kvm_get_vcpu(w.kvm, 0);
+	unit_mn_start(w.mm, hva, hva + PAGE_SIZE, true);
+	unit_mn_end(w.mm, hva, hva + PAGE_SIZE, true);
+	EXPECT_EQ(send(0, 1100, 1), 1);
+	EXPECT_EQ(send(0, 1101, 1), 1);
+	w.mm->after_gup = close_meanwhile;
+	idx = srcu_read_lock(&w.kvm->srcu);
+	kvm_xen_inject_pending_events(vcpu);
+	srcu_read_unlock(&w.kvm->srcu, idx);
+	EXPECT(!w.mm->after_gup);
+	EXPECT_EQ(next(0), 1101);
+	EXPECT_EQ(next(0), 0);
+	EXPECT_EQ(guest_word_bits(1100), 0);
+	unit_mutants.work_lost = false;
+	xen_end();
+}
+
 static bool never(void *unused)
 {
 	return false;

@@ -369,6 +369,7 @@ int xen_event_reach(struct kvm *kvm, u32 port)
  * @port: the guest's port
  * @priority: as for xen_event_send()
  * @resets: if they are not so many any more, it is forgotten
+ * @stale: and if this is so, of an event that was kept; NULL for others
  * @why: what it needs and is not to be had, if so
  *
  * A page may be taken away again as fast as it is brought back; that is the VMM's
@@ -378,7 +379,8 @@ int xen_event_reach(struct kvm *kvm, u32 port)
  * Return: as xen_event_send(); -EWOULDBLOCK if it is not delivered; 0 if forgotten.
  */
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
-		      u32 priority, unsigned int resets, int *why)
+		      u32 priority, unsigned int resets,
+		      bool (*stale)(struct kvm_vcpu *vcpu, u32 port), int *why)
 {
 	struct gpc_read read;
 	int i, r;
@@ -387,7 +389,8 @@ int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
 	for (i = 0; i < XEN_REFRESHES; i++) {
 		r = 0;
 		read = kvm_gpc_read_begin(kvm);
-		if (xen_events_unless_reset(xen_events(kvm), resets))
+		if (xen_events_unless_reset(xen_events(kvm), resets) &&
+		    !(stale && stale(vcpu, port)))
 			r = xen_event_raise(kvm, vcpu, port, priority);
 		kvm_gpc_read_end(read);
 		if (r != -EWOULDBLOCK)
@@ -476,7 +479,7 @@ static noinline int xen_evtchn_send_slowly(struct xen_events *ev,
 
 	idx = srcu_read_lock(&kvm->srcu);
 	r = xen_event_deliver(kvm, vcpu, port, priority, READ_ONCE(ev->resets),
-			      &why);
+			      NULL, &why);
 	srcu_read_unlock(&kvm->srcu, idx);
 	if (r != -EWOULDBLOCK)
 		return r;

@@ -27,6 +27,10 @@ struct xen_port;
 /* vCPUs, by index, that xen_get_vcpu() finds in one load. */
 #define XEN_NEAR_VCPUS		512
 
+/* xen_events.latched_for of a port that has been closed: no vCPU's id. */
+#define XEN_LATCH_CLOSED	U16_MAX
+static_assert(KVM_MAX_VCPU_IDS <= XEN_LATCH_CLOSED);
+
 /* As many ports as the FIFO ABI may have. */
 #define XEN_KEPT		(EVTCHN_FIFO_NR_CHANNELS / XEN_PORTS)
 
@@ -88,8 +92,8 @@ struct xen_wall_clock {
  *	semantics
  * @words: bit n: @latched[n] may be non-zero. Set after, taken before it
  * @latched: ports with an undelivered event. Atomic
- * @latched_for: the vCPU id of each. Written before the bit is set: of several
- *	senders of one port one is coalesced, as it would be in the guest
+ * @latched_for: the vCPU id of each, or %XEN_LATCH_CLOSED. Written before the bit is set:
+ *	of several senders of one port one is coalesced, as it would be in the guest
  * @ports: where EVTCHNOP_send leads. RCU, written under xen_vm.lock
  * @kept: what the VMM has told of ports it keeps (kept.c), %XEN_PORTS of them each, or
  *	NULL. Written once, with release semantics, under xen_vm.lock; its words are
@@ -159,7 +163,8 @@ static inline struct kvm_vcpu *xen_get_vcpu(struct kvm *kvm, int idx)
 int xen_event_send(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		   u32 port, u32 priority);
 int xen_event_deliver(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port,
-		      u32 priority, unsigned int resets, int *why);
+		      u32 priority, unsigned int resets,
+		      bool (*stale)(struct kvm_vcpu *vcpu, u32 port), int *why);
 int xen_event_reach(struct kvm *kvm, u32 port);
 int xen_event_unmask(struct kvm *kvm, struct kvm_vcpu *vcpu, u32 port);
 void xen_vcpu_wake(struct kvm_vcpu *vcpu, unsigned long todo);
@@ -176,6 +181,7 @@ unsigned long xen_latch_take(struct xen_events *ev, unsigned long *word,
 int xen_event_latch(struct xen_events *ev, struct kvm_vcpu *vcpu, u32 vcpu_id,
 		    u32 port, u32 priority);
 void xen_event_latched(struct xen_events *ev, struct kvm_vcpu *vcpu);
+void xen_event_forget(struct kvm *kvm, u32 port);
 void xen_events_adopt(struct kvm *kvm);
 bool xen_events_flush(struct kvm *kvm);
 void xen_events_finish(struct kvm *kvm);

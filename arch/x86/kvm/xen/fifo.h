@@ -40,6 +40,7 @@ bool xen_fifo_knows(struct kvm *kvm, u32 port);
 /* fifo_latch.c */
 bool xen_fifo_latch(struct kvm *kvm, u32 vcpu_id, u32 port, u32 priority);
 void xen_fifo_relatch(struct kvm *kvm, u32 port);
+void xen_fifo_forget(struct kvm *kvm, u32 port);
 void xen_fifo_announce(struct kvm *kvm);
 void xen_fifo_flush(struct kvm *kvm);
 bool xen_fifo_waiting(struct kvm *kvm);

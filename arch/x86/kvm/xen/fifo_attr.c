@@ -273,16 +273,21 @@ static int xen_fifo_get_latched(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	struct xen_fifo *f = xen_fifo(kvm);
 	u32 nr = xen_fifo_ports(kvm);
 	u64 port = data->u.pad[0];
+	u32 aim;
 
-	if (port < nr)
+	for (; port < nr; port++) {
 		port = find_next_bit(f->latched, nr, port);
-	if (port >= nr)
-		return -ENOENT;
+		if (port >= nr)
+			break;
+		aim = READ_ONCE(f->ports[array_index_nospec(port, nr)].aim);
+		/* One that was closed while somebody had it in hand is forgotten. */
+		if (aim) {
+			xen_fifo_tell_aim(data->u.pad, port, aim);
+			return 0;
+		}
+	}
 
-	xen_fifo_tell_aim(data->u.pad, port,
-			  READ_ONCE(f->ports[array_index_nospec(port, nr)].aim));
-
-	return 0;
+	return -ENOENT;
 }
 
 static int xen_fifo_get_aim(struct kvm *kvm, struct kvm_xen_hvm_attr *data)

@@ -99,6 +99,32 @@ static void xen_fifo_keep(struct kvm *kvm, struct xen_fifo *f,
 		set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
 }
 
+/* Has a port been closed since its event was kept? */
+static bool xen_fifo_stale(struct kvm_vcpu *vcpu, u32 port)
+{
+	return !READ_ONCE(xen_fifo(vcpu->kvm)->ports[port].aim);
+}
+
+/**
+ * xen_fifo_forget - forget what is kept of a port
+ * @kvm: the VM
+ * @port: any number
+ *
+ * Context: xen_vm.lock held; as xen_event_forget().
+ */
+void xen_fifo_forget(struct kvm *kvm, u32 port)
+{
+	struct xen_fifo *f = xen_fifo(kvm);
+	u32 nr = xen_fifo_ports(kvm);
+
+	if (port >= nr)
+		return;
+
+	port = array_index_nospec(port, nr);
+	WRITE_ONCE(f->ports[port].aim, 0);
+	clear_bit(port, f->latched);
+}
+
 /* @gone: the ports' page is not to be had now, for any of them. */
 static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 				unsigned int word, bool *gone)
@@ -114,20 +140,22 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
 		struct kvm_vcpu *vcpu = xen_fifo_aimed_vcpu(kvm, aim);
 		int why;
 
-		/* A reset has come in between. */
+		/* A reset has come in between, or the port was closed. */
 		if (!aim)
 			continue;
 		if (xen_fifo_has_queues(f, vcpu) && !*gone) {
 			if (xen_event_deliver(kvm, vcpu, port,
 					      xen_fifo_aimed_priority(aim),
-					      resets, &why) != -EWOULDBLOCK) {
+					      resets, xen_fifo_stale,
+					      &why) != -EWOULDBLOCK) {
 				atomic_long_inc(&ev->stats.flushed);
 				continue;
 			}
 			*gone = xen_fifo_refresh_word(kvm, port);
 		}
 		read = kvm_gpc_read_begin(kvm);
-		if (xen_events_unless_reset(ev, resets))
+		if (xen_events_unless_reset(ev, resets) &&
+		    READ_ONCE(f->ports[port].aim))
 			xen_fifo_keep(kvm, f, vcpu, port);
 		kvm_gpc_read_end(read);
 	}

@@ -94,6 +94,8 @@ int xen_kept_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	kept = word ? xen_kept_make(ev, p.port) : ev->kept[p.port / XEN_PORTS];
 	if (kept)
 		WRITE_ONCE(kept[p.port % XEN_PORTS], word);
+	if (!word)
+		xen_event_forget(kvm, p.port);
 
 	return kept || !word ? 0 : -ENOMEM;
 }

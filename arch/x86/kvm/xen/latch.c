@@ -157,13 +157,16 @@ void xen_events_adopt(struct kvm *kvm)
 	struct xen_events *ev = xen_events(kvm);
 	unsigned int word, bit;
 	unsigned long ports;
+	u32 port, id;
 
 	for (word = 0; word < BITS_TO_LONGS(XEN_PORTS); word++) {
 		ports = xchg(&ev->latched[word], 0);
-		for_each_set_bit(bit, &ports, BITS_PER_LONG)
-			xen_keep(ev, READ_ONCE(ev->latched_for[word * BITS_PER_LONG +
-							       bit]),
-				 word * BITS_PER_LONG + bit);
+		for_each_set_bit(bit, &ports, BITS_PER_LONG) {
+			port = word * BITS_PER_LONG + bit;
+			id = READ_ONCE(ev->latched_for[port]);
+			if (id != XEN_LATCH_CLOSED)
+				xen_keep(ev, id, port);
+		}
 	}
 }
 
@@ -193,6 +196,43 @@ unsigned long xen_latch_take(struct xen_events *ev, unsigned long *word,
 	return *resets & 1 ? 0 : ports;
 }
 
+/*
+ * Has a port been closed since its event was kept for a vCPU, or sent to another? Of the
+ * latter there is another event in the latch.
+ */
+static bool xen_latch_stale(struct kvm_vcpu *vcpu, u32 port)
+{
+	return READ_ONCE(xen_events(vcpu->kvm)->latched_for[port]) != vcpu->vcpu_id;
+}
+
+/**
+ * xen_event_forget - forget what is kept of a port
+ * @kvm: the VM
+ * @port: the port, which there is, and which has been closed
+ *
+ * An event that somebody is sending just now may still arrive.
+ *
+ * Context: may sleep; xen_vm.lock held, xen_events_make() done.
+ */
+void xen_event_forget(struct kvm *kvm, u32 port)
+{
+	struct xen_events *ev = xen_events(kvm);
+
+	if (port < XEN_PORTS) {
+		WRITE_ONCE(ev->latched_for[port], XEN_LATCH_CLOSED);
+		clear_bit(port, ev->latched);
+	}
+	xen_fifo_forget(kvm, port);
+
+	/*
+	 * Who has taken it before finds that, or is waited for: he is counted, and out of
+	 * the section in which he looks. Pairs with atomic_inc() in xen_events_flush().
+	 */
+	smp_mb();
+	if (atomic_read(&ev->flushing))
+		kvm_gpc_quiesce(kvm);
+}
+
 /* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */
 static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 {
@@ -206,9 +246,12 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		struct kvm_vcpu *vcpu = kvm_get_vcpu_by_id(ev->kvm, id);
 		int why;
 
+		if (id == XEN_LATCH_CLOSED)
+			continue;
 		if (vcpu && !*gone) {
 			if (xen_event_deliver(ev->kvm, vcpu, port,
 					      XEN_PRIORITY_NONE, resets,
+					      xen_latch_stale,
 					      &why) != -EWOULDBLOCK) {
 				atomic_long_inc(&ev->stats.flushed);
 				continue;
@@ -217,11 +260,13 @@ static void xen_flush_word(struct xen_events *ev, unsigned int word, bool *gone)
 		}
 
 		/*
-		 * Back where it came from, for whoever is next. If somebody has
-		 * sent it again meanwhile, it is for whom they say.
+		 * Back where it came from, for whoever is next; but if somebody has
+		 * sent it again meanwhile to another, theirs is there, and none if
+		 * the port was closed.
 		 */
 		read = kvm_gpc_read_begin(ev->kvm);
-		if (xen_events_unless_reset(ev, resets))
+		if (xen_events_unless_reset(ev, resets) &&
+		    READ_ONCE(ev->latched_for[port]) == id)
 			xen_keep(ev, id, port);
 		kvm_gpc_read_end(read);
 

@@ -163,6 +163,23 @@ static int xen_port_update(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	return 0;
 }
 
+static int xen_port_deassign(struct kvm *kvm, u32 port)
+{
+	struct xen_port *old = xen_port_get(kvm, port);
+	u32 type;
+
+	if (!old)
+		return -ENOENT;
+
+	type = old->type;
+	xen_port_put(kvm, port, NULL);
+	/* Of a port with another end it may be that which was closed. */
+	if (type == EVTCHNSTAT_ipi)
+		xen_event_forget(kvm, port);
+
+	return 0;
+}
+
 /**
  * xen_ports_set - KVM_XEN_ATTR_TYPE_EVTCHN
  * @kvm: the VM
@@ -196,10 +213,7 @@ int xen_ports_set(struct kvm *kvm, struct kvm_xen_hvm_attr *data)
 	case KVM_XEN_EVTCHN_UPDATE:
 		return xen_port_update(kvm, data);
 	case KVM_XEN_EVTCHN_DEASSIGN:
-		if (!xen_port_get(kvm, port))
-			return -ENOENT;
-		xen_port_put(kvm, port, NULL);
-		return 0;
+		return xen_port_deassign(kvm, port);
 	default:
 		return -EINVAL;
 	}
