@@ -20,6 +20,25 @@ void kvm_tdp_mmu_attributes_unlock(struct kvm *kvm);
 int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring);
 void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset);
 
+void kvm_xen_vcpu_blocking(struct kvm_vcpu *vcpu);
+void kvm_xen_vcpu_unblocking(struct kvm_vcpu *vcpu);
+
+/* How long a vCPU that was woken waited for a CPU is for its run state. */
+static __always_inline void kvm_main_vcpu_blocking(struct kvm_vcpu *vcpu)
+{
+	kvm_arch_vcpu_blocking(vcpu);
+	kvm_xen_vcpu_blocking(vcpu);
+}
+
+static __always_inline void kvm_main_vcpu_unblocking(struct kvm_vcpu *vcpu)
+{
+	kvm_xen_vcpu_unblocking(vcpu);
+	kvm_arch_vcpu_unblocking(vcpu);
+}
+
+#define kvm_arch_vcpu_blocking(vcpu)	kvm_main_vcpu_blocking(vcpu)
+#define kvm_arch_vcpu_unblocking(vcpu)	kvm_main_vcpu_unblocking(vcpu)
+
 /* @func: __func__ of the caller, so that the compiler knows. */
 static __always_inline bool kvm_main_reads_log(const char *func)
 {

@@ -557,6 +557,84 @@ TEST_F(time, asleep_in_the_kernel_is_blocked)
 	EXPECT_EQ(after.entry, after.sum);
 }
 
+/* Guest code before its call: cmpb $0, GO; je back to it. */
+#define GO		(ARG_PAGE * XVM_PAGE + 128)
+
+static void spin_first(FIXTURE_DATA(time) *self)
+{
+	uint8_t *code = self->mem.map + CODE_PAGE * XVM_PAGE;
+	uint8_t spin[] = { 0x80, 0x3d, 0, 0, 0, 0, 0, 0x74, 0xf7 };
+	uint32_t go = GO;
+
+	memcpy(spin + 2, &go, sizeof(go));
+	memmove(code + sizeof(spin), code, 64);
+	memcpy(code, spin, sizeof(spin));
+}
+
+/* Wakes the vCPU, and has its CPU for a while. */
+struct hog {
+	FIXTURE_DATA(time) *self;
+	uint64_t woken;
+};
+
+#define HOG_NS		(100 * MS)
+
+static void *hog_thread(void *arg)
+{
+	struct sched_param fifo = { .sched_priority = 1 };
+	struct hog *hog = arg;
+	uint64_t end;
+
+	on_cpu(pthread_self(), 0);
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &fifo))
+		xvm_die("SCHED_FIFO");
+	end = xvm_now_ns() + HOG_NS;
+	if (xvm_send(&hog->self->vm, PORT, 0))
+		xvm_die("an event");
+	hog->woken = guest_ns(hog->self);
+	while (xvm_now_ns() < end)
+		;
+	return NULL;
+}
+
+/* A halt lasts until the vCPU has a CPU again; blocked it is until it is woken, as in Xen. */
+TEST_F(time, woken_vcpu_that_waits_for_a_cpu_is_runnable)
+{
+	struct hog hog = { .self = self };
+	struct times before, after;
+	struct caller_thread vcpu;
+	pthread_t thread;
+	uint64_t asleep;
+
+	if (!probe_two_cpus())
+		SKIP(return, "the VMM needs a CPU of its own");
+	run(self);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &before);
+	spin_first(self);
+	set_poll(self, 0);
+	*(uint32_t *)(self->mem.map + arg_gpa() + 16) = PORT;
+	on_cpu(pthread_self(), 1);
+	caller_start(&vcpu, &self->caller);
+	on_cpu(vcpu.thread, 0);
+	/* It runs for longer than it will wait, then sleeps, then waits. */
+	xvm_sleep_ms(300);
+	asleep = guest_ns(self);
+	self->mem.witness[GO] = 1;
+	xvm_sleep_ms(100);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, hog_thread, &hog));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_TRUE(caller_is_done(&vcpu, 5000));
+	caller_end(&vcpu);
+	ASSERT_EQ(0, xvm_runstate(&self->vm, 0, RUNNING));
+	get_times(self, &after);
+	EXPECT_LE(before.in[RUNNABLE] + HOG_NS * 3 / 4, after.in[RUNNABLE]);
+	EXPECT_LE(before.in[BLOCKED] + 50 * MS, after.in[BLOCKED]);
+	EXPECT_GE(before.in[BLOCKED] + (hog.woken - asleep) + HOG_NS / 4,
+		  after.in[BLOCKED]);
+	EXPECT_EQ(after.entry, after.sum);
+}
+
 /* The vCPU is in the guest, on CPU 0, until caller_end(); the caller's is CPU 1. */
 static void spin_begin(FIXTURE_DATA(time) *self, struct caller_thread *vcpu)
 {

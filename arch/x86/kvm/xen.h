@@ -60,6 +60,8 @@ bool xen_timer_moved(struct kvm_vcpu *vcpu);
 void kvm_xen_inject_timer_irqs(struct kvm_vcpu *vcpu);
 
 /* runstate.c */
+void kvm_xen_vcpu_blocking(struct kvm_vcpu *vcpu);
+void kvm_xen_vcpu_unblocking(struct kvm_vcpu *vcpu);
 void kvm_xen_runstate_set_preempted(struct kvm_vcpu *vcpu);
 void kvm_xen_runstate_set_running(struct kvm_vcpu *vcpu);
 void kvm_xen_update_runstate(struct kvm_vcpu *vcpu, int state);

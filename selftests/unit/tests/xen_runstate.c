@@ -134,6 +134,45 @@ TEST(xen_rs_preempted_asleep, "xen: runstate: preempted on its way to sleep it i
 	xen_end();
 }
 
+TEST(xen_rs_woken, "xen: runstate: from when it is woken it waits for a CPU, and is not blocked any more")
+{
+	runstate_begin(true);
+	enter(RUNSTATE_running);
+	expect_times(0, 0, 0, 1000);
+	/* It ran 1000, waited 7 for something else, was blocked 300, then waited 40. */
+	unit_clock_ns += 1347;
+	current->sched_info.run_delay += 7;
+	kvm_xen_vcpu_blocking(vcpu);
+	current->sched_info.run_delay += 40;
+	vcpu->stat.generic.halt_wait_ns += 340;
+	kvm_xen_vcpu_unblocking(vcpu);
+	enter(RUNSTATE_running);
+	expect_times(1000, 47, 300, 1000);
+	/* Twice: more of what was waited for belongs to halts than there was halted. */
+	unit_clock_ns += 1000;
+	for (int i = 0; i < 2; i++) {
+		kvm_xen_vcpu_blocking(vcpu);
+		current->sched_info.run_delay += 60;
+		vcpu->stat.generic.halt_wait_ns += 50 + 20 * i;
+		kvm_xen_vcpu_unblocking(vcpu);
+	}
+	enter(RUNSTATE_running);
+	expect_times(1880, 167, 300, 1000);
+	/* And none of it is left for a halt that came later. */
+	unit_clock_ns += 100;
+	vcpu->stat.generic.halt_wait_ns += 50;
+	enter(RUNSTATE_running);
+	expect_times(1930, 167, 350, 1000);
+	/* A VM that had no run state when it blocked. */
+	xen_vcpu(vcpu)->runstate_entry = 0;
+	kvm_xen_vcpu_blocking(vcpu);
+	current->sched_info.run_delay += 60;
+	kvm_xen_vcpu_unblocking(vcpu);
+	enter(RUNSTATE_running);
+	EXPECT_EQ(xen_vcpu(vcpu)->block_delay, 0);
+	xen_end();
+}
+
 TEST(xen_rs_random, "xen: runstate: times add up to the last change, and never go back")
 {
 	uint64_t rnd = unit_seed;
@@ -148,6 +187,11 @@ TEST(xen_rs_random, "xen: runstate: times add up to the last change, and never g
 			current->sched_info.run_delay += unit_rand(&rnd) % 1500;
 		if (unit_rand(&rnd) % 2)
 			vcpu->stat.generic.halt_wait_ns += unit_rand(&rnd) % 1500;
+		if (unit_rand(&rnd) % 2) {
+			kvm_xen_vcpu_blocking(vcpu);
+			current->sched_info.run_delay += unit_rand(&rnd) % 1500;
+			kvm_xen_vcpu_unblocking(vcpu);
+		}
 		if (unit_rand(&rnd) % 100 == 0)
 			current->sched_info.run_delay = unit_rand(&rnd);
 		enter(unit_rand(&rnd) % 4);

@@ -183,9 +183,10 @@ static u64 xen_grown(u64 *seen, u64 now, u64 limit)
 
 /*
  * The time since the last change goes to the states it was spent in: what the
- * scheduler calls delay the vCPU waited for a CPU, what KVM calls halted it was
- * blocked, also after it was preempted on its way to sleep; the rest it ran. A state
- * that the VMM has said has all of it. A clock that stepped back gives no time to anybody.
+ * scheduler calls delay the vCPU waited for a CPU, what KVM calls halted, and the
+ * scheduler does not, it was blocked, also after it was preempted on its way to sleep; the
+ * rest it ran. A state that the VMM has said has all of it. A clock that stepped back gives
+ * no time to anybody.
  */
 static void xen_account(struct kvm_vcpu *vcpu, u64 now)
 {
@@ -198,8 +199,11 @@ static void xen_account(struct kvm_vcpu *vcpu, u64 now)
 	}
 
 	steal = xen_grown(&x->run_delay, current->sched_info.run_delay, delta);
-	halted = xen_grown(&x->halt_ns, vcpu->stat.generic.halt_wait_ns,
-			   delta - steal);
+	halted = xen_grown(&x->halt_ns, vcpu->stat.generic.halt_wait_ns, delta);
+	/* A halt lasts until the vCPU has a CPU again; blocked it is until it is woken. */
+	halted -= min(halted, x->block_delay);
+	halted = min(halted, delta - steal);
+	x->block_delay = 0;
 
 	if (x->runstate != RUNSTATE_running && !x->preempted) {
 		x->runstate_times[x->runstate] += delta;
@@ -222,9 +226,36 @@ static void xen_runstate_enter(struct kvm_vcpu *vcpu, u32 state, u64 now)
 		x->runstate_entry = now;
 		x->run_delay = current->sched_info.run_delay;
 		x->halt_ns = vcpu->stat.generic.halt_wait_ns;
+		x->block_delay = 0;
 	}
 	x->runstate = state;
 	x->preempted = false;
+}
+
+/**
+ * kvm_xen_vcpu_blocking - a vCPU is about to sleep until something comes for it
+ * @vcpu: the vCPU, of the current task
+ *
+ * Context: preemption off.
+ */
+void kvm_xen_vcpu_blocking(struct kvm_vcpu *vcpu)
+{
+	xen_vcpu(vcpu)->block_from = current->sched_info.run_delay;
+}
+
+/**
+ * kvm_xen_vcpu_unblocking - a vCPU was woken, and has a CPU
+ * @vcpu: the vCPU, of the current task
+ *
+ * From when it was woken it waited for that.
+ *
+ * Context: preemption off.
+ */
+void kvm_xen_vcpu_unblocking(struct kvm_vcpu *vcpu)
+{
+	struct xen_vcpu *x = xen_vcpu(vcpu);
+
+	x->block_delay += current->sched_info.run_delay - x->block_from;
 }
 
 /**
@@ -383,6 +414,7 @@ int xen_runstate_set(struct kvm_vcpu *vcpu, u64 state, u64 entry,
 	memcpy(x->runstate_times, times, sizeof(x->runstate_times));
 	x->run_delay = current->sched_info.run_delay;
 	x->halt_ns = vcpu->stat.generic.halt_wait_ns;
+	x->block_delay = 0;
 	preempt_enable();
 
 	xen_area_publish(vcpu);

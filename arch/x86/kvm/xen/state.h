@@ -102,6 +102,8 @@ struct xen_clock {
  * @runstate_rest: and the rest of it if that crosses a page
  * @run_delay: of the thread, from the scheduler, when last looked at
  * @halt_ns: time blocked in the kernel, when last looked at
+ * @block_from: @run_delay of the thread when it last began to block
+ * @block_delay: how much that has grown while it blocked, since last looked at
  * @runstate_entry: guest time of the last change; 0: not started yet
  * @runstate_times: ns in each state; their sum is @runstate_entry
  * @clock: the guest's clock as last seen in process context, for sched-out, which
@@ -130,6 +132,8 @@ struct xen_vcpu {
 	struct gfn_to_pfn_cache runstate_rest;
 	u64 run_delay;
 	u64 halt_ns;
+	u64 block_from;
+	u64 block_delay;
 	u64 runstate_entry;
 	u64 runstate_times[4];
 	struct xen_clock clock;
