@@ -24,9 +24,21 @@ enum unit_op {
 
 extern __thread unsigned long unit_ops[UNIT_OPS];
 
+/* JITTER=n: a thread may stay at any of its steps for a while; 0: none does. */
+extern unsigned int unit_jitter_n;
+void unit_jitter_step(void);
+
+/* A step that is not counted. */
+static inline void unit_jitter(void)
+{
+	if (__builtin_expect(unit_jitter_n, 0))
+		unit_jitter_step();
+}
+
 static inline void unit_tick(enum unit_op op)
 {
 	unit_ops[op]++;
+	unit_jitter();
 }
 
 void unit_data_race_begin(void);

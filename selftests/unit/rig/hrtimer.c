@@ -108,6 +108,7 @@ static void fire(struct hrtimer *t)
 	t->running = true;
 	pthread_mutex_unlock(&lock);
 	unit_hardirq_enter();
+	unit_jitter();
 	if (t->function(t) == HRTIMER_RESTART)
 		hrtimer_start_expires(t, HRTIMER_MODE_ABS_HARD);
 	unit_hardirq_exit();

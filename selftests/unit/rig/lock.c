@@ -356,6 +356,7 @@ void unit_unlock(uint32_t *id, enum unit_lock_type type,
 			  l->class->name,
 			  h->mode == UNIT_SHARED ? "read" : "write",
 			  mode == UNIT_SHARED ? "read" : "write", where);
+	unit_jitter();
 	was = *h;
 	memmove(h, h + 1, (char *)&current->held[current->nr_held] -
 			  (char *)(h + 1));
@@ -379,6 +380,7 @@ void unit_unlock(uint32_t *id, enum unit_lock_type type,
 		unit_irq_restore(irq == UNIT_IRQ_SAVE ? flags : 0, where);
 	}
 	irq_point();
+	unit_jitter();
 }
 
 bool unit_lock_held(const uint32_t *id, enum unit_lock_want want)
@@ -427,6 +429,7 @@ unsigned long unit_irq_off(const char *where)
 	current->irqs_off = 1;
 	if (!was)
 		unit_cpu_close();
+	unit_jitter();
 	return was;
 }
 
@@ -435,6 +438,7 @@ void unit_irq_restore(unsigned long flags, const char *where)
 	if (current->hardirq && !flags)
 		unit_fail("irq", "interrupts turned on in a hard interrupt at %s",
 			  where);
+	unit_jitter();
 	if (current->irqs_off && !flags)
 		unit_cpu_open();
 	current->irqs_off = flags;

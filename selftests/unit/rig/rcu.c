@@ -31,11 +31,13 @@ void unit_fence(void)
 
 void unit_fence_release(void)
 {
+	unit_jitter();
 	__atomic_fetch_add(&fence_word, 1, __ATOMIC_RELEASE);
 }
 
 void unit_fence_acquire(void)
 {
+	unit_jitter();
 	__atomic_fetch_add(&fence_word, 0, __ATOMIC_ACQUIRE);
 }
 
@@ -168,6 +170,7 @@ static void run_callbacks(struct callback_head *h)
 	while (h) {
 		struct callback_head *next = h->next;
 
+		unit_jitter();
 		h->func(h);
 		h = next;
 		__atomic_fetch_sub(&cb_pending, 1, __ATOMIC_RELEASE);

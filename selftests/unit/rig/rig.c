@@ -184,6 +184,58 @@ void unit_hardirq_exit(void)
 	current->hardirq--;
 }
 
+/*
+ * Half of the threads stay at a step now and then, a step in n, 4n or 16n, for 25 us to
+ * 3.2 ms; the rest are as quick as they are, so that whatever one of them does in two
+ * steps another sees half done. The more a thread has slept the less often it sleeps: the
+ * races go on.
+ */
+#define JITTER_US	25
+#define JITTER_OFTEN	(100 * 1000)	/* microseconds asleep until half as often */
+
+unsigned int unit_jitter_n;
+uint64_t unit_jitter_seed;
+
+static struct jitter {
+	uint64_t rnd;
+	unsigned long left;	/* steps to the next */
+	unsigned long every;	/* 0: not this thread */
+	unsigned long slept;
+} jitters[UNIT_MAX_TASKS];
+
+static void jitter_begin(struct jitter *j)
+{
+	static unsigned int nr;
+
+	j->rnd = unit_jitter_seed +
+		 ((uint64_t)__atomic_add_fetch(&nr, 1, __ATOMIC_RELAXED) << 40);
+	j->slept = 0;
+	j->every = (unsigned long)unit_jitter_n << unit_rand(&j->rnd) % 3 * 2;
+	if (unit_rand(&j->rnd) % 2)
+		j->every = 0;
+	j->left = unit_rand(&j->rnd) % (2 * j->every + 1);
+}
+
+void unit_jitter_step(void)
+{
+	struct jitter *j = current ? &jitters[current->slot] : NULL;
+	unsigned long us;
+	struct timespec ts;
+
+	if (!j || !j->every || j->left--)
+		return;
+	us = JITTER_US << unit_rand(&j->rnd) % 8;
+	ts.tv_sec = 0;
+	ts.tv_nsec = us * 1000;
+	nanosleep(&ts, NULL);
+	j->slept += us;
+	if (j->slept > JITTER_OFTEN) {
+		j->slept = 0;
+		j->every *= 2;
+	}
+	j->left = unit_rand(&j->rnd) % (2 * j->every);
+}
+
 void unit_task_begin(const char *comm, struct mm_struct *mm)
 {
 	struct task_struct *t = NULL;
@@ -202,6 +254,8 @@ void unit_task_begin(const char *comm, struct mm_struct *mm)
 	snprintf(t->comm, sizeof(t->comm), "%s", comm);
 	pthread_mutex_unlock(&slots_lock);
 	current = t;
+	if (unit_jitter_n)
+		jitter_begin(&jitters[t->slot]);
 }
 
 void unit_task_end(void)
@@ -239,6 +293,7 @@ static void *thread_main(void *arg)
 
 	unit_task_begin(t->comm, t->mm);
 	__atomic_store_n(&t->task, current, __ATOMIC_RELEASE);
+	unit_jitter();
 	t->fn(t->arg);
 	unit_task_end();
 	return NULL;
@@ -302,6 +357,7 @@ bool unit_now_and_then(unsigned int n)
 
 void unit_stall(void)
 {
+	unit_jitter();
 	/* A CPU may stand still anywhere: its hypervisor has others. */
 	if (unit_mutants.readers_stall && unit_now_and_then(256))
 		sched_yield();

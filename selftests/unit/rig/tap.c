@@ -2,10 +2,10 @@
 /*
  * The runner: TAP on standard output, everything the tests say in a log.
  *
- * unit [-t seconds] [-l log] [-r race-ms] [-a words] [-n] [text...] runs the tests whose name
- * has one of the texts in it; -n leaves the planted bugs out, -a words go into the
- * line that says how to repeat a failure. A child per test; the parent never starts
- * a thread.
+ * unit [-t seconds] [-l log] [-r race-ms] [-j n] [-a words] [-n] [text...] runs the tests
+ * whose name has one of the texts in it; -n leaves the planted bugs out, -j n has threads stay
+ * at a step in n (rig/rig.c), -a words go into the line that says how to repeat a failure. A
+ * child per test; the parent never starts a thread.
  * Exit: 0 all passed, 1 some failed, 2 bad usage, 3 the rig itself is broken.
  */
 #include <errno.h>
@@ -68,6 +68,18 @@ static void on_usr1(int sig)
 	unit_log_tasks();
 }
 
+/* Of the run's seed and the test's name: a test alone does what it did among others. */
+static uint64_t seed_of(const char *name)
+{
+	uint64_t seed = unit_seed;
+
+	while (*name) {
+		seed += (unsigned char)*name++;
+		seed = unit_rand(&seed);
+	}
+	return seed;
+}
+
 static void run_child(const struct unit_test *t, bool rt, int out)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -78,6 +90,7 @@ static void run_child(const struct unit_test *t, bool rt, int out)
 	unit_rt = rt;
 	/* With every other seed, what lasts ten milliseconds is over at once. */
 	unit_jiffy_shift = unit_seed % 2 ? UNIT_JIFFY_MS : UNIT_JIFFY_HASTY;
+	unit_jitter_seed = seed_of(t->name) + rt;
 	unit_task_begin("main", NULL);
 	t->fn();
 	unit_rcu_stop();
@@ -231,13 +244,16 @@ int main(int argc, char **argv)
 	struct unit_test *t;
 	const char *seed = getenv("SEED");
 
-	while ((c = getopt(argc, argv, "t:l:r:a:n")) != -1) {
+	while ((c = getopt(argc, argv, "t:l:r:j:a:n")) != -1) {
 		switch (c) {
 		case 't':
 			limit = atoi(optarg);
 			break;
 		case 'r':
 			unit_race_ms = atoi(optarg);
+			break;
+		case 'j':
+			unit_jitter_n = atoi(optarg);
 			break;
 		case 'a':
 			again = optarg;

@@ -66,5 +66,6 @@ void unit_test_register(struct unit_test *t);
 /* For the race tests: the run's seed, and how long each may take. */
 extern uint64_t unit_seed;
 extern unsigned int unit_race_ms;
+extern uint64_t unit_jitter_seed;
 
 #endif

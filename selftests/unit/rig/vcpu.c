@@ -92,6 +92,7 @@ struct kvm_vcpu *kvm_get_running_vcpu(void)
 /* What is asked for is there before the asking is seen. */
 void kvm_make_request(int req, struct kvm_vcpu *vcpu)
 {
+	unit_jitter();
 	__atomic_fetch_or(&vcpu->requests, 1ul << req, __ATOMIC_RELEASE);
 }
 
@@ -113,6 +114,7 @@ bool kvm_vcpu_is_blocking(struct kvm_vcpu *vcpu)
 
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 {
+	unit_jitter();
 	if (!unit_mutants.kick_lost)
 		__atomic_fetch_add(&vcpu->kicks, 1, __ATOMIC_SEQ_CST);
 }

@@ -81,7 +81,9 @@ static void run_one(struct work *w)
 	pthread_mutex_unlock(&lock);
 	if (!w->running)
 		return;
+	unit_jitter();
 	w->fn(w->work);
+	unit_jitter();
 	pthread_mutex_lock(&lock);
 	w->running = false;
 	pthread_mutex_unlock(&lock);

@@ -5,6 +5,7 @@
 
 #include <linux/types.h>
 #include <linux/bits.h>
+#include "rig/count.h"
 static inline unsigned long __ffs(unsigned long w)
 {
 	return __builtin_ctzl(w);
@@ -38,21 +39,25 @@ static inline bool test_bit(unsigned long nr, const unsigned long *p)
 }
 static inline void set_bit(unsigned long nr, unsigned long *p)
 {
+	unit_jitter();
 	__atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 static inline void clear_bit(unsigned long nr, unsigned long *p)
 {
+	unit_jitter();
 	__atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr), __ATOMIC_RELAXED);
 }
 #endif
 #define test_bit_le		test_bit
 static inline bool test_and_set_bit(unsigned long nr, unsigned long *p)
 {
+	unit_jitter();
 	return __atomic_fetch_or(p + BIT_WORD(nr), BIT_MASK(nr),
 				 __ATOMIC_SEQ_CST) & BIT_MASK(nr);
 }
 static inline bool test_and_clear_bit(unsigned long nr, unsigned long *p)
 {
+	unit_jitter();
 	return __atomic_fetch_and(p + BIT_WORD(nr), ~BIT_MASK(nr),
 				  __ATOMIC_SEQ_CST) & BIT_MASK(nr);
 }
