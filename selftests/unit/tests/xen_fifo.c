@@ -2,6 +2,7 @@
 /* FIFO queues, one event at a time: where it goes, where it waits, who is told. */
 #include <string.h>
 #include "xen_fifo_world.h"
+#include "together.h"
 
 #define PRIORITIES	(EVTCHN_FIFO_PRIORITY_MIN + 1)
 
@@ -434,6 +435,37 @@ TEST(fifo_modes, "xen: fifo: from the 2-level ABI and back, with what is latched
 	expect_comes(42);
 	EXPECT_EQ(next(0), 0);
 	xen_end();
+}
+
+/* A vCPU that is about to enter the guest, and a memslot that has changed. */
+static void flush_main(void *arg)
+{
+	while (!stopped()) {
+		int idx = srcu_read_lock(&w.kvm->srcu);
+
+		xen_events_flush(w.kvm);
+		srcu_read_unlock(&w.kvm->srcu, idx);
+		xen_fifo_waiting(w.kvm);
+	}
+}
+
+TEST(fifo_first, "race: xen: fifo: turned on for the first time while somebody looks for what is latched")
+{
+	struct unit_thread *t;
+
+	/* Between any two steps of who looks. */
+	unit_jitter_n = unit_jitter_n ?: 2;
+	for (int round = 0; round < 30; round++) {
+		xen_begin(1, true);
+		start_over();
+		t = unit_thread_start("flusher", w.mm, flush_main, NULL);
+		for (unsigned int n = round % 8; n--;)
+			unit_relax();
+		EXPECT_EQ(fifo_attr(KVM_XEN_ATTR_TYPE_X_FIFO, FIFO_PORTS, 0), 0);
+		stop_all();
+		unit_thread_join(t);
+		xen_end();
+	}
 }
 
 /* Stopped in the middle of full queues, and carried to another host. */

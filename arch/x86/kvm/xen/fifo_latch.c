@@ -171,11 +171,13 @@ static void xen_fifo_flush_word(struct kvm *kvm, struct xen_fifo *f,
  */
 void xen_fifo_flush(struct kvm *kvm)
 {
-	struct xen_fifo *f = xen_fifo(kvm);
 	unsigned int page, word, last;
+	struct xen_fifo *f;
 
+	/* First: there is something behind ports that there are. */
 	if (!xen_fifo_ports(kvm))
 		return;
+	f = xen_fifo(kvm);
 
 	for (page = 0; page < f->nr_pages; page++) {
 		bool gone = false;
@@ -204,11 +206,13 @@ void xen_fifo_flush(struct kvm *kvm)
  */
 bool xen_fifo_waiting(struct kvm *kvm)
 {
-	struct xen_fifo *f = xen_fifo(kvm);
+	struct xen_fifo *f;
 	unsigned int page;
 
+	/* First, as above. */
 	if (!xen_fifo_ports(kvm))
 		return false;
+	f = xen_fifo(kvm);
 
 	for_each_set_bit(page, f->latched_pages, f->nr_pages)
 		if (READ_ONCE(f->pages[page].active))
