@@ -72,6 +72,18 @@ bool unit_work_cancel(int nr, const char *where)
 	return queued;
 }
 
+bool unit_work_idle(void)
+{
+	bool idle = true;
+
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < nr_works; i++)
+		idle &= !works[i].due && !works[i].running;
+	pthread_mutex_unlock(&lock);
+
+	return idle;
+}
+
 static void run_one(struct work *w)
 {
 	pthread_mutex_lock(&lock);

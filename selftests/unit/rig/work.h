@@ -10,6 +10,9 @@ int unit_work_init(void (*fn)(void *work), void *work);
 bool unit_work_queue(int nr, unsigned long ms, bool move);
 bool unit_work_cancel(int nr, const char *where);
 
+/* Nothing is being done, and nothing is queued, for whatever time. */
+bool unit_work_idle(void);
+
 /* The worker begins and ends; nothing may be queued when it ends. */
 void unit_worker_start(void);
 void unit_worker_stop(void);

@@ -33,9 +33,11 @@ static bool delivered(void *port)
 	return there;
 }
 
+/* And whoever has delivered it has told the vCPU. */
 static void expect_delivered(unsigned long port)
 {
 	EXPECT(unit_wait_until(delivered, (void *)port, 5000));
+	expect_worker_idle();
 }
 
 static void basics(bool wide)
@@ -201,21 +203,13 @@ TEST(xen_latch_vcpu, "xen: events: for a vCPU that comes later")
 	xen_end();
 }
 
-static bool idle(void *unused)
-{
-	return !READ_ONCE(xen_events(w.kvm)->words);
-}
-
 TEST(xen_latch_no_vcpu, "xen: events: nobody polls for a vCPU that may never come")
 {
-	long retries;
-
 	xen_begin(1, true);
 	EXPECT_EQ(send(1, 9), 1);
-	unit_wait_until(idle, NULL, 100);
-	retries = atomic_long_read(&xen_events(w.kvm)->stats.retries);
-	EXPECT(!unit_wait_until(idle, NULL, 500));
-	EXPECT_EQ(atomic_long_read(&xen_events(w.kvm)->stats.retries), retries);
+	expect_worker_idle();
+	EXPECT(atomic_long_read(&xen_events(w.kvm)->stats.retries));
+	EXPECT(READ_ONCE(xen_events(w.kvm)->words));
 	/* What is there does not wait with it. */
 	EXPECT_EQ(send(0, 10), 1);
 	EXPECT(delivered((void *)10ul));
@@ -448,7 +442,7 @@ TEST(xen_latch_rerouted, "xen: events: a port that waited for a vCPU nobody made
 {
 	xen_begin(1, true);
 	EXPECT_EQ(send(7, 9), 1);
-	unit_wait_until(idle, NULL, 100);
+	expect_worker_idle();
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
 	EXPECT_EQ(send(0, 9), 1);
 	expect_delivered(9);
@@ -531,6 +525,7 @@ TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, t
 		if (by_worker) {
 			EXPECT_EQ(send(0, 40), 1);
 			EXPECT(unit_wait_until(told_40, NULL, 5000));
+			expect_worker_idle();
 		} else {
 			EXPECT_EQ(send_by_vmm(40), 0);
 			EXPECT(told_40(NULL));

@@ -225,7 +225,8 @@ TEST(fifo_not_yet, "xen: fifo: kept for a page, a control block or a vCPU that c
 	/* PENDING it is at once. */
 	EXPECT(guest_word_bits(59) & BIT(EVTCHN_FIFO_PENDING));
 	EXPECT_EQ(xen_event_send(w.kvm, NULL, 1, 77, 0), 1);
-	unit_wait_until(comes, (void *)1100, 50);
+	expect_worker_idle();
+	EXPECT_EQ(next(0), 0);
 
 	/* They can be read, to be carried elsewhere. */
 	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &kept), 0);
@@ -249,8 +250,8 @@ TEST(fifo_not_yet, "xen: fifo: kept for a page, a control block or a vCPU that c
 	vcpu_info_set(unit_vcpu_create(w.kvm, 1), true);
 	EXPECT_EQ(fifo_control(1, CONTROL_GPA(1)), 0);
 	xen_events_retry(w.kvm);
-	for (int ms = 0; ms < 5000 && next(1) != 77; ms++)
-		unit_relax();
+	expect_worker_idle();
+	EXPECT_EQ(next(1), 77);
 	EXPECT(!(guest_word_bits(77) & BIT(EVTCHN_FIFO_PENDING)));
 	EXPECT_EQ(next(0), 0);
 	xen_end();
@@ -288,6 +289,7 @@ TEST(fifo_closed, "xen: fifo: what is kept of a port that is closed is forgotten
 	EXPECT_EQ(fifo_page(1, true), 0);
 	expect_comes(1101);
 	EXPECT(unit_wait_until(comes_to, (void *)1ul, 5000));
+	expect_worker_idle();
 	EXPECT(!(guest_word_bits(1100) & BIT(EVTCHN_FIFO_PENDING)));
 	EXPECT_EQ(next(0), 0);
 	EXPECT_EQ(next(1), 0);
@@ -330,18 +332,9 @@ TEST(fifo_flush_closed, "xen: fifo: so is what is being delivered of it")
 	xen_end();
 }
 
-static bool never(void *unused)
-{
-	return false;
-}
-
 TEST(fifo_no_control, "xen: fifo: nobody polls for a control block that may never come")
 {
-	struct xen_events *ev;
-	long retries;
-
 	xen_begin(2, true);
-	ev = xen_events(w.kvm);
 	/* Kept by the other ABI, the lower port for a vCPU that is not ready. */
 	shinfo_set(false);
 	EXPECT_EQ(send(1, 33, XEN_PRIORITY_NONE), 1);
@@ -352,10 +345,7 @@ TEST(fifo_no_control, "xen: fifo: nobody polls for a control block that may neve
 	expect_comes(34);
 	EXPECT_EQ(send(1, 35, 0), 1);
 
-	unit_wait_until(never, NULL, 100);
-	retries = atomic_long_read(&ev->stats.retries);
-	unit_wait_until(never, NULL, 500);
-	EXPECT_EQ(atomic_long_read(&ev->stats.retries), retries);
+	expect_worker_idle();
 	EXPECT(!xen_fifo_waiting(w.kvm));
 
 	EXPECT_EQ(fifo_control(1, CONTROL_GPA(1)), 0);

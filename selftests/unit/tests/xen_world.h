@@ -86,6 +86,17 @@ static inline void xen_end(void)
 	current->mm = NULL;
 }
 
+static inline bool worker_idle(void *unused)
+{
+	return unit_work_idle();
+}
+
+/* All that was to be done later is done, in all its steps, and nobody tries again. */
+static inline void expect_worker_idle(void)
+{
+	EXPECT(unit_wait_until(worker_idle, NULL, 5000));
+}
+
 /* What the guest sees. */
 static inline void *guest_ptr(unsigned long hva)
 {
