@@ -164,7 +164,7 @@ static bool op_waits(void *n)
 	return unit_cpu_waiting() >= (unsigned long)n;
 }
 
-/* It has had every chance to return too early; -fsanitize makes that slow. */
+/* It has had every chance to return too early, a planted one more than that. */
 static bool op_waits_or_done(void *arg)
 {
 	struct op *op = arg;
@@ -231,7 +231,8 @@ static void both(void)
 			EXPECT(unit_wait_until(op_waits, (void *)1, 5000));
 			if (i != j) {
 				op_start(&ops[j]);
-				unit_wait_until(op_waits_or_done, &ops[j], 50);
+				unit_wait_until(op_waits_or_done, &ops[j],
+						unit_mutants.taken_unheard ? 1000 : 50);
 				let_go();
 				unit_thread_join(ops[j].thread);
 			} else {

@@ -85,32 +85,32 @@ PLANTED(m_call, "rig: a call to other CPUs that does not wait; the race test see
 {
 	unit_mutants.call_does_not_wait = true;
 	unit_jiffy_shift = UNIT_JIFFY_HASTY;
-	live_race_for(8000);
+	live_race_for(15000);
 }
 
 PLANTED(d_quiesce, "design: readers without a lock not waited for; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.quiesce_nothing = true;
-	live_race_for(8000);
+	live_race_for(15000);
 }
 
 PLANTED(d_said, "design: readers that say so not waited for; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.said_unheard = true;
 	unit_jiffy_shift = UNIT_JIFFY_MS;
-	live_race_for(8000);
+	live_race_for(15000);
 }
 
 PLANTED(d_live, "design: a cache taken whose readers are not told; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.live_kept = true;
-	live_race_for(8000);
+	live_race_for(15000);
 }
 
 PLANTED(d_unknown, "design: readers who are not in the mask; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.reader_unknown = true;
-	live_race_for(8000);
+	live_race_for(15000);
 }
 
 PLANTED(p_live_kept, "a reader who keeps the address over interrupts", FOUND_BY_READER)

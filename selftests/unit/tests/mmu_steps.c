@@ -1045,8 +1045,8 @@ static void flush_due(void)
 {
 	unit_mmu_flush_due = NULL;
 	unmap_is(2);
-	/* It has to wait for this flush. */
-	if (unmap_comes_to(3, 200))
+	/* It has to wait for this flush; a planted one that does not has all the time. */
+	if (unmap_comes_to(3, unit_mutants.unsettled_unseen ? 10000 : 200))
 		guest_access(g, GFN, true, false);
 }
 

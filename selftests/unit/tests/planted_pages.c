@@ -276,32 +276,32 @@ static void race_for(unsigned int ms)
 PLANTED(m_write, "rig: a write lock that does not wait for readers; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.write_does_not_wait = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(m_skip, "rig: unmaps that the caches never hear of; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.invalidate_skipped = true;
 	unit_mutants.end_skipped = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(m_late, "rig: unmaps that the caches hear of too late; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.invalidate_after_zap = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(m_early, "rig: the end of an unmap told before the pages go; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.end_early = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(m_blind, "rig: an index in which nothing is found; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.find_blind = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(m_release, "rig: an address space that goes without a word; a reader sees it", FOUND_BY_READER)
@@ -347,25 +347,25 @@ PLANTED(m_no_wait, "rig: a wait that spins; the test that wants a sleeper sees i
 PLANTED(d_overlaps, "design: a refresh that waits for no unmap in flight; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.wait_never = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(d_any, "design: an index that says there is no cache; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.any_never = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(d_one_page, "design: a lookup of a range's first page only; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.any_one_page = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(d_nothing, "design: caches found and not taken; the race test sees it", FOUND_BY_READER)
 {
 	unit_mutants.invalidate_nothing = true;
-	race_for(4000);
+	race_for(15000);
 }
 
 PLANTED(d_unmap, "design: a mapping that is never undone; the end of the test sees it", "is still mapped")

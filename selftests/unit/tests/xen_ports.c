@@ -3,6 +3,7 @@
 #include <linux/eventfd.h>
 #include <string.h>
 #include <xen/interface/event_channel.h>
+#include "together.h"
 #include "xen_world.h"
 #include "arch/x86/kvm/xen/ports.h"
 
@@ -137,7 +138,7 @@ static void look(void)
 
 static void ports_race(unsigned int ms)
 {
-	uint64_t end, rnd = unit_seed;
+	uint64_t begin, rnd = unit_seed;
 	struct unit_thread *t[3];
 	unsigned long changes = 0;
 	int i;
@@ -149,8 +150,10 @@ static void ports_race(unsigned int ms)
 	EXPECT_EQ(set_port(6, 0, TO_OTHER, 2), 0);
 	for (i = 0; i < 3; i++)
 		t[i] = unit_thread_start("sender", w.mm, sender, NULL);
-	end = unit_now_ns() + ms * 1000000ull;
-	while (unit_now_ns() < end) {
+	begin = unit_now_ns();
+	while (unit_now_ns() < begin + ms * 1000000ull ||
+	       ((changes <= 20 || __atomic_load_n(&nr_sent, __ATOMIC_RELAXED) <= 100) &&
+		unit_now_ns() < begin + PATIENCE_NS)) {
 		EXPECT_EQ(set_port(5, KVM_XEN_EVTCHN_UPDATE, TO,
 				   unit_rand(&rnd) % 2), 0);
 		/* Port 7 leads to eventfds, to a port, and nowhere, in turn. */
@@ -182,5 +185,5 @@ TEST(xen_ports_change, "xen: ports: changes under senders; no event goes where i
 PLANTED_FOR(address, b_rcu, "rig: records freed under RCU readers; the ports' test sees it", "AddressSanitizer: heap-use-after-free|BUG: ")
 {
 	unit_mutants.rcu_early = true;
-	ports_race(8000);
+	ports_race(15000);
 }
