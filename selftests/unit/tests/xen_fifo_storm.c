@@ -7,6 +7,7 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
+#include "together.h"
 #include "xen_fifo_world.h"
 
 #define VCPUS		2
@@ -20,6 +21,8 @@ static bool stop, stop_guests;
 static unsigned long quota, nr_sent, nr_seen, nr_moves;
 static u32 sent[FIFO_PORTS], seen[FIFO_PORTS];
 static uint64_t sent_at[FIFO_PORTS];	/* the sender's own */
+static uint64_t patience;
+static bool pages_stay;
 
 /* The guest's accesses against a page that moves, as in xen_storm.c. */
 static pthread_rwlock_t guest_lock = PTHREAD_RWLOCK_INITIALIZER;
@@ -73,12 +76,21 @@ static int send_from(u32 port, uint64_t *rnd)
 	return r;
 }
 
+/* As in xen_storm.c. */
+static bool sent_all(void)
+{
+	return __atomic_load_n(&nr_sent, __ATOMIC_RELAXED) >= quota &&
+	       (pages_stay ||
+		atomic_long_read(&xen_events(w.kvm)->stats.latched) > 10 ||
+		unit_now_ns() > patience);
+}
+
 static void sender(void *arg)
 {
 	uint64_t rnd = unit_seed ^ (uint64_t)current->slot << 32;
 	u32 n = (long)arg;
 
-	while (__atomic_load_n(&nr_sent, __ATOMIC_RELAXED) < quota) {
+	while (!sent_all()) {
 		u32 port = port_of(n);
 
 		/* Those of the others are the numbers in between. */
@@ -245,6 +257,8 @@ static void storm(bool still, unsigned long events)
 	long i;
 
 	quota = events ?: env && *env ? strtoul(env, NULL, 0) : 50000;
+	pages_stay = still;
+	patience = unit_now_ns() + PATIENCE_NS;
 	unit_slots_published = kvm_xen_memslots_updated;
 	fifo_begin(VCPUS);
 	EXPECT_EQ(xen_upcall_set_vector(w.kvm, 0x31), 0);

@@ -2,6 +2,7 @@
 /* The storm: no event is lost, none is seen twice, whatever moves meanwhile. */
 #include <pthread.h>
 #include <stdlib.h>
+#include "together.h"
 #include "xen_storm.h"
 
 #define VCPUS		2
@@ -14,6 +15,7 @@ static unsigned long quota, nr_sent, nr_seen, nr_moves;
 static bool stop_moving, stop_guests;
 static u32 sent[4096], seen[4096];
 static uint64_t sent_at[4096];		/* the sender's own */
+static uint64_t patience;
 
 /*
  * The guest's own accesses against a page that moves: KVM's part of an invalidation
@@ -89,12 +91,21 @@ static void send_one(u32 port, bool irq)
 			  port, r);
 }
 
+/* Some of them while the page was away: the mover has the machine's time, too. */
+static bool sent_all(void)
+{
+	return __atomic_load_n(&nr_sent, __ATOMIC_RELAXED) >= quota &&
+	       (setup.still ||
+		atomic_long_read(&xen_events(w.kvm)->stats.latched) > 10 ||
+		unit_now_ns() > patience);
+}
+
 static void sender(void *arg)
 {
 	uint64_t rnd = unit_seed ^ (uint64_t)current->slot << 32;
 	int me = (long)arg;
 
-	while (__atomic_load_n(&nr_sent, __ATOMIC_RELAXED) < quota) {
+	while (!sent_all()) {
 		u32 port = 0;
 		int tries;
 
@@ -359,6 +370,7 @@ void storm_run(const struct storm *storm)
 
 	setup = *storm;
 	quota = events_wanted();
+	patience = unit_now_ns() + PATIENCE_NS;
 	unit_slots_published = kvm_xen_memslots_updated;
 	xen_begin(VCPUS, !setup.narrow);
 	unit_xen_kvm = w.kvm;
