@@ -126,6 +126,16 @@ static bool selected(const uint8_t *vcpu_info, unsigned int port)
 	return *sel & (1ULL << (port / 64));
 }
 
+/* A vCPU is told a moment after the event is there, by who delivers it. */
+static bool wait_selected(const uint8_t *vcpu_info, unsigned int port)
+{
+	uint64_t end = xvm_now_ns() + SOON_MS * 1000000ULL;
+
+	while (!selected(vcpu_info, port) && xvm_now_ns() < end)
+		xvm_sleep_ms(1);
+	return selected(vcpu_info, port);
+}
+
 /* The vCPU is not running all the while: nobody but KVM can do anything. */
 TEST_F(event, irqfd_survives)
 {
@@ -138,7 +148,7 @@ TEST_F(event, irqfd_survives)
 	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
 	bring_back(self, variant->away);
 	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
-	EXPECT_TRUE(selected(self->vcpu_info, PORT));
+	EXPECT_TRUE(wait_selected(self->vcpu_info, PORT));
 	close(fd);
 }
 
@@ -151,7 +161,7 @@ TEST_F(event, sent_survives)
 	EXPECT_EQ(variant->away == SLOT_GONE ? -EFAULT : -EINVAL, r);
 	bring_back(self, variant->away);
 	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
-	EXPECT_TRUE(selected(self->vcpu_info, PORT));
+	EXPECT_TRUE(wait_selected(self->vcpu_info, PORT));
 }
 
 TEST_F(event, timer_survives)
@@ -162,7 +172,7 @@ TEST_F(event, timer_survives)
 	EXPECT_FALSE(xvm_pending(self->shinfo, PORT));
 	bring_back(self, variant->away);
 	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
-	EXPECT_TRUE(selected(self->vcpu_info, PORT));
+	EXPECT_TRUE(wait_selected(self->vcpu_info, PORT));
 }
 
 /* Once is once: what was delivered is not delivered again. */
@@ -285,7 +295,7 @@ TEST_F(event, vcpu_that_comes_later)
 	caller_call(&late, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
 	caller_call(&late, HYPERVISOR_SCHED_OP, SCHEDOP_YIELD, 0, 0);
 	EXPECT_TRUE(xvm_wait_pending(self->shinfo, PORT, SOON_MS));
-	EXPECT_TRUE(selected(info, PORT));
+	EXPECT_TRUE(wait_selected(info, PORT));
 	close(fd);
 }
 
