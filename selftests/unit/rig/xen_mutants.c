@@ -15,7 +15,10 @@ static __thread bool announced;
 
 static struct xen_events *events(void)
 {
-	return unit_xen_kvm ? xen_events(unit_xen_kvm) : NULL;
+	/* Pairs with smp_store_release() in storm_run(). */
+	struct kvm *kvm = smp_load_acquire(&unit_xen_kvm);
+
+	return kvm ? xen_events(kvm) : NULL;
 }
 
 static bool of_latch(struct xen_events *ev, unsigned long *p)
@@ -23,12 +26,14 @@ static bool of_latch(struct xen_events *ev, unsigned long *p)
 	return ev && p >= ev->latched && p < ev->latched + XEN_PORTS / 64;
 }
 
-static bool of_parked(unsigned long *p)
+static bool of_parked(struct xen_events *ev, unsigned long *p)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	kvm_for_each_vcpu(i, vcpu, unit_xen_kvm)
+	if (!ev)
+		return false;
+	kvm_for_each_vcpu(i, vcpu, ev->kvm)
 		if (p >= xen_vcpu(vcpu)->parked && p < xen_vcpu(vcpu)->parked + 2)
 			return true;
 
@@ -41,7 +46,7 @@ void unit_xen_set_bit(unsigned long nr, unsigned long *p)
 
 	if (unit_mutants.relatch_forgotten && of_latch(ev, p))
 		return;
-	if (unit_mutants.parked_forgotten && unit_xen_kvm && of_parked(p))
+	if (unit_mutants.parked_forgotten && of_parked(ev, p))
 		return;
 	if (announced && ev && p == &ev->words) {
 		announced = false;

@@ -190,6 +190,7 @@ TEST(xen_kept_fifo, "xen: kept: of the FIFO ABI's ports, too, as many as there a
 	EXPECT_EQ(p.detail, 6);
 	/* Its page is not there yet. */
 	EXPECT_EQ(send_to_0(high), 1);
+	expect_worker_idle();
 	mutex_lock(&xen_vm(w.kvm)->lock);
 	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &latched), 0);
 	EXPECT_EQ(latched.u.pad[0], high);

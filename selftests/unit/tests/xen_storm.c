@@ -373,7 +373,8 @@ void storm_run(const struct storm *storm)
 	patience = unit_now_ns() + PATIENCE_NS;
 	unit_slots_published = kvm_xen_memslots_updated;
 	xen_begin(VCPUS, !setup.narrow);
-	unit_xen_kvm = w.kvm;
+	/* The worker is at work already. */
+	smp_store_release(&unit_xen_kvm, w.kvm);
 	for (i = 0; i < VCPUS; i++) {
 		struct kvm_vcpu *vcpu = kvm_get_vcpu(w.kvm, i);
 
