@@ -210,7 +210,8 @@ TEST_F(poll, timeout_is_exact)
 			;
 		now = guest_ns(&self->vm);
 		ASSERT_LE(due, now);
-		ASSERT_GE(due + MS / 2, now);
+		/* A tick would be four. */
+		ASSERT_GE(due + MS, now);
 	}
 }
 

@@ -87,10 +87,16 @@ static void check_caller(const char *where)
 	}
 }
 
-void unit_cpu_wait_begin(void)
+static void count_wait(void)
 {
 	__atomic_fetch_add(&waits, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&waiting, 1, __ATOMIC_RELAXED);
+}
+
+void unit_cpu_wait_begin(const char *where)
+{
+	check_caller(where);
+	count_wait();
 }
 
 void unit_cpu_wait_end(void)
@@ -104,7 +110,7 @@ static void wait_for(unsigned long *section)
 
 	if (!(seen % 2))
 		return;
-	unit_cpu_wait_begin();
+	count_wait();
 	while (__atomic_load_n(section, __ATOMIC_ACQUIRE) == seen)
 		sched_yield();
 	unit_cpu_wait_end();

@@ -19,7 +19,7 @@ void unit_call_cpu(int cpu, void (*fn)(void *arg), void *arg, bool wait,
 		   const char *where);
 
 /* A thread waits for another CPU by itself. */
-void unit_cpu_wait_begin(void);
+void unit_cpu_wait_begin(const char *where);
 void unit_cpu_wait_end(void);
 
 /* Time in steps of 2^unit_jiffy_shift ns. */

@@ -4,6 +4,8 @@
  * them is out, whoever else may be waiting already.
  */
 #include <sched.h>
+#include <linux/jiffies.h>
+#include <pfncache/pfncache.h>
 #include "live.h"
 #include "rig/cpu.h"
 
@@ -371,16 +373,73 @@ static bool reads_quietly(struct kvm *kvm)
 	return quietly;
 }
 
+static void section(struct kvm *kvm, bool said)
+{
+	struct gpc_read read = kvm_gpc_read_begin(kvm);
+
+	EXPECT_EQ(read.said, said);
+	kvm_gpc_read_end(read);
+}
+
 TEST(live_next_vm, "live: a VM that gets the place of another is not taken for it")
 {
 	struct kvm *was;
 
 	live_begin();
-	EXPECT(live());
 	was = w.kvm;
+	/* Nobody is waited for after this but by the VM's end. */
+	gpc_gone(gpc);
+	unit_jiffy_shift = QUIET;
+	section(was, false);
 	EXPECT(reads_quietly(was));
-	live_end();
+	world_end(&w);
 	EXPECT(!reads_quietly(was));
+}
+
+TEST(live_other_vm, "live: a VM's end takes nothing from the readers of another")
+{
+	struct world other;
+
+	live_begin();
+	world_begin(&other);
+	EXPECT(live());
+	section(other.kvm, false);
+	EXPECT(reads_quietly(other.kvm));
+	live_end();
+	EXPECT(reads_quietly(other.kvm));
+	world_end(&other);
+}
+
+TEST(live_again, "live: to read quietly again takes a barrier, on a CPU that is known")
+{
+	unsigned long rmw;
+
+	live_begin();
+	EXPECT(live());
+	kvm_gpc_quiesce(w.kvm);
+	unit_jiffy_shift = QUIET;
+	rmw = unit_ops[UNIT_RMW];
+	section(w.kvm, false);
+	EXPECT(reads_quietly(w.kvm));
+	EXPECT_EQ(unit_ops[UNIT_RMW], rmw + 1);
+	live_end();
+}
+
+TEST(live_kinds, "live: a quiet CPU and one that says so are both waited for")
+{
+	live_begin();
+	EXPECT(live());
+	EXPECT(reads_quietly(w.kvm));
+	/* As if somebody had just been waited for, before either came. */
+	WRITE_ONCE(gpc_manager(w.kvm)->say_until, jiffies + 10);
+	says = true;
+	hold(true);
+	op_start(&ops[0]);
+	EXPECT(unit_wait_until(op_waits, (void *)1, 5000));
+	EXPECT(!__atomic_load_n(&ops[0].done, __ATOMIC_RELAXED));
+	let_go();
+	unit_thread_join(ops[0].thread);
+	live_end();
 }
 
 TEST_RT(live_other, "live: no CPU is called for a cache that is read by its lock alone")

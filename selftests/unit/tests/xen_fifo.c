@@ -274,6 +274,7 @@ TEST(fifo_closed, "xen: fifo: what is kept of a port that is closed is forgotten
 	EXPECT_EQ(send(0, 1101, 4), 1);
 	EXPECT_EQ(send(0, 1102, 4), 1);
 	forget(1100);
+	expect_worker_idle();
 	EXPECT_EQ(xen_fifo_get_attr(w.kvm, &kept), 0);
 	EXPECT_EQ(kept.u.pad[0], 1101);
 	/* Bound anew, and sent by its new owner. */

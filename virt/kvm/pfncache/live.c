@@ -43,8 +43,8 @@
 
 DEFINE_PER_CPU(struct kvm *, gpc_quiet);
 
-/* Odd in a section that was announced, of whatever VM. */
-static DEFINE_PER_CPU(unsigned long, gpc_said);
+/* Odd in a section that was announced, of whatever VM. Others wait for it to change. */
+static DEFINE_PER_CPU_SHARED_ALIGNED(unsigned long, gpc_said);
 
 /**
  * __kvm_gpc_read_begin - begin a section on a CPU that does not read the VM quietly

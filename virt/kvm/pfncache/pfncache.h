@@ -82,7 +82,7 @@ struct gpc_inflight {
  *	resolve one
  * @failures: refreshes that returned an error
  * @quiesces: times the readers without a lock were waited for
- * @calls: of these, those that interrupted other CPUs
+ * @calls: of these, those for which CPUs were called
  */
 struct gpc_stats {
 	unsigned long hits;

@@ -229,8 +229,11 @@ void xen_event_forget(struct kvm *kvm, u32 port)
 	 * the section in which he looks. Pairs with atomic_inc() in xen_events_flush().
 	 */
 	smp_mb();
-	if (atomic_read(&ev->flushing))
+	if (atomic_read(&ev->flushing)) {
 		kvm_gpc_quiesce(kvm);
+		/* Where he has not found it, he may have put it back. */
+		xen_fifo_forget(kvm, port);
+	}
 }
 
 /* @gone: shared_info is not to be had now, for any of them. A vCPU may be missing. */

@@ -479,7 +479,7 @@ int kvm_xen_write_hypercall_page(struct kvm_vcpu *vcpu, u64 data)
 	mutex_unlock(&xv->lock);
 	if (flip) {
 		xen_long_mode_was_set(vcpu->kvm);
-		/* It interrupts other CPUs: a guest that changes its mind again waits. */
+		/* Others wait for it: a guest that changes its mind again waits, too. */
 		schedule_timeout_killable(1);
 	}
 

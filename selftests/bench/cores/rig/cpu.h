@@ -22,7 +22,7 @@ static inline unsigned long unit_jiffies(void)
 	return __atomic_load_n(&cores_jiffies, __ATOMIC_RELAXED);
 }
 
-static inline void unit_cpu_wait_begin(void) {}
+static inline void unit_cpu_wait_begin(const char *where) {}
 static inline void unit_cpu_wait_end(void) {}
 
 #endif

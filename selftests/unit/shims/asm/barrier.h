@@ -29,7 +29,7 @@ void unit_fence_acquire(void);
 /* The waiter is one of unit_cpu_waiting(). */
 #define smp_cond_load_acquire(p, cond) \
 	({ __typeof__(*(p)) VAL; \
-	   unit_cpu_wait_begin(); \
+	   unit_cpu_wait_begin(UNIT_HERE); \
 	   while (VAL = smp_load_acquire(p), \
 		  !(cond) && !unit_mutants.said_unheard) \
 		cpu_relax(); \

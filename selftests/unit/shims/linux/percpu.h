@@ -9,6 +9,7 @@
 #define UNIT_PER_CPU(type, name)	__typeof__(type) name[UNIT_MAX_TASKS][16]
 
 #define DEFINE_PER_CPU(type, name)	UNIT_PER_CPU(type, name)
+#define DEFINE_PER_CPU_SHARED_ALIGNED(type, name)	UNIT_PER_CPU(type, name)
 #define DECLARE_PER_CPU(type, name)	extern UNIT_PER_CPU(type, name)
 #define per_cpu(name, cpu)		((name)[cpu][0])
 #define per_cpu_ptr(p, cpu)		(&(*(p))[cpu][0])
