@@ -369,6 +369,7 @@ static bool tdp_ring_has_next(struct kvm_dirty_ring *ring)
 	if (cpu >= 0)
 		smp_call_function_single(cpu, tdp_ring_ack, NULL, true);
 
+	/* As above. */
 	return smp_load_acquire(&ring->dirty_index) != ring->reset_index;
 }
 
@@ -410,6 +411,7 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 
 		/* It is free when it has been read, and not before. */
 		smp_store_release(&entry->flags, 0);
+		/* Pairs with smp_load_acquire() in tdp_ring_used(): it is free by then. */
 		smp_store_release(&ring->reset_index, ring->reset_index + 1);
 
 		if (slot != part.slot || round_down(offset, BITS_PER_LONG) != part.offset) {
@@ -467,6 +469,7 @@ void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset)
 		WRITE_ONCE(entry->offset, offset);
 		/* Pairs with the VMM's load: what was dirtied, before that it was. */
 		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
+		/* Pairs with smp_load_acquire() in tdp_ring_has_next(). */
 		smp_store_release(&ring->dirty_index, ring->dirty_index + 1);
 		used++;
 
