@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, f"{HERE}/../../lab"]
 import figures  # noqa: E402
 import guests  # noqa: E402
+import report  # noqa: E402
 
 
 def metric(name="cost", unit="ns", goals="<=1.05", exact=False):
@@ -159,6 +160,53 @@ class Guests(unittest.TestCase):
     def test_a_turn_twice(self):
         with self.assertRaises(figures.BenchError):
             self.turns(TURN, TURN)
+
+
+SHORT = """\
+The last table
+==============
+
+``refresh``
+  Not this one.
+
+What falls short, and why
+=========================
+
+``refresh``, and ``deliver_max`` with ``storm=overlap``
+  The one & only
+  reason.
+
+Notes
+=====
+"""
+
+
+class Reasons(unittest.TestCase):
+    def row(self, name, parameters, ours):
+        return figures.Row(metric(name), parameters, ours, 1.0, ours, 1, 0.0)
+
+    def test_a_goal_that_is_missed_has_its_reason(self):
+        items = report.reasons(SHORT)
+        self.assertEqual([words for words, _ in items],
+                         [{"refresh", "deliver_max", "storm=overlap"}])
+        text = report.shortfalls([self.row("refresh", "caches=1", 2.0)], items)
+        self.assertIn("The one &amp; only reason.", text)
+        self.assertNotIn("Not this one", text)
+
+    def test_of_what_is_reached_nothing_is_said(self):
+        self.assertEqual(report.shortfalls([self.row("refresh", "", 0.5)],
+                                           report.reasons(SHORT)), "")
+
+    def test_what_has_no_reason_says_so(self):
+        for name, parameters in (("zap_1g", ""), ("deliver_max", "storm=none")):
+            text = report.shortfalls([self.row(name, parameters, 2.0)],
+                                     report.reasons(SHORT))
+            self.assertIn("no reason", text)
+
+    def test_the_document_has_them(self):
+        with open(f"{HERE}/../../docs/performance.rst", encoding="utf-8") as f:
+            items = report.reasons(f.read())
+        self.assertTrue(any("zap_beside_faults" in words for words, _ in items))
 
 
 class TheTable(unittest.TestCase):
