@@ -31,7 +31,7 @@ HOST = "amd"            # whose clock counts instructions
 BOOTS = {False: 2, True: 4}
 # What is counted does not depend on this machine, which may have much else to do.
 PATIENCE = ("--timeout", "5400", "--boot-timeout", "1800")
-HUGE_PAGES = 128        # that they need there
+MIB = 1024              # what is asked by the GiB is measured on
 # The first mount of a new file system goes on writing to it; no guest's shall.
 GUEST_WORDS = "rootflags=noinit_itable"
 GUEST_LIMIT = 600       # seconds, many times what one takes
@@ -132,9 +132,9 @@ def boot(payload, side, rep):
                 lines.append(rest)
 
         status = rig.host(out, ["--host", HOST, "--modules", side, "--payload",
-                                payload, "--hugepages", str(HUGE_PAGES),
+                                payload, "--hugepages", str(MIB // 2),
                                 *PATIENCE],
-                          ["host-bench"], heard)
+                          ["host-bench", str(MIB)], heard)
         # Only a lost emulator is worth another try.
         if status != rig.RIG:
             break
