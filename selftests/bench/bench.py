@@ -178,8 +178,8 @@ def pairs_of_guests(cpus, pairs):
             over = seen.heard(text)
             if over:
                 run.say(f"guests: pair {over[0] + 1}, {over[1]}: " + ", ".join(
-                    f"{name} {figures.number(value)} {unit}"
-                    for name, unit, value in seen.figures[over]))
+                    f"{name}{' ' * bool(what)}{what} {figures.number(value)} {unit}"
+                    for name, unit, what, value in seen.figures[over]))
 
         status, _ = rig.guest(out, [
             "--host", HOST, "--work", "bench", "--append",
@@ -189,9 +189,8 @@ def pairs_of_guests(cpus, pairs):
             raise BenchError(f"guests on host {HOST} ended with status {status}; "
                              f"see {out}")
         whole = seen.pairs(figures.SIDES)
-        lines += [figure((name, unit, "", value), side, pair)
-                  for pair, sides in whole.items()
-                  for side, found in sides.items() for name, unit, value in found]
+        lines += [figure(words, side, pair) for pair, sides in whole.items()
+                  for side, found in sides.items() for words in found]
         pairs = [pair for pair in pairs if pair not in whole]
         if not pairs:
             return lines

@@ -115,6 +115,7 @@ host: turn 3 SIDE
 guest: phase up
 guest: fio 500.5 a second
 guest: load ipi 2000 rounds between CPU 0 and CPU 1, 250 barriers, in 10000000 us
+guest: perf pipe 1500 rounds, 3004 wake-ups across CPUs, in 5.000 s
 host: trace boot 40.25 exit 2 90
 host: trace boot 40.25 exit 34 10
 host: trace up 50.00 exit 2 95
@@ -135,13 +136,15 @@ class Guests(unittest.TestCase):
     def test_figures_of_a_turn(self):
         seen = self.turns(TURN.replace("SIDE", "ours"))
         self.assertEqual(seen.figures[3, "ours"], [
-            ("guest_boot", "s", 40.25), ("guest_fio", "1/s", 500.5),
-            ("guest_ipi", "1/s", 200.0), ("exits_user_boot", "exits", 105),
-            ("exits_user_load", "exits/s", 0.25)])
+            ("guest_boot", "s", "", 40.25), ("guest_fio", "1/s", "", 500.5),
+            ("guest_ipi", "1/s", "", 200.0),
+            ("guest_ipi", "1/s", "program=perf-bench-sched-pipe", 300.0),
+            ("exits_user_boot", "exits", "", 105),
+            ("exits_user_load", "exits/s", "", 0.25)])
 
     def test_all_are_in_the_table(self):
         table = figures.read_metrics(f"{HERE}/metrics.tsv")
-        for name, unit, _ in self.turns(TURN).figures[3, "SIDE"]:
+        for name, unit, *_ in self.turns(TURN).figures[3, "SIDE"]:
             self.assertEqual(table[name, "amd"].unit, unit)
 
     def test_half_a_pair_is_none(self):
@@ -151,7 +154,8 @@ class Guests(unittest.TestCase):
         self.assertEqual(list(self.turns(ours, stock, lost).pairs(figures.SIDES)), [3])
 
     def test_a_turn_that_lacks_a_figure(self):
-        for lacks in ("guest: fio", "guest: load", "host: trace up"):
+        for lacks in ("guest: fio", "guest: load", "guest: perf",
+                      "host: trace up"):
             text = "".join(line + "\n" for line in TURN.splitlines()
                            if not line.startswith(lacks))
             with self.assertRaises(figures.BenchError, msg=lacks):

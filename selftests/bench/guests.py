@@ -14,6 +14,7 @@ TURN = re.compile(r"^host: turn (\d+) (\w+)$")
 OVER = "host: turn over"
 FIO = re.compile(r"^guest: fio ([0-9.]+) a second")
 IPI = re.compile(r"^guest: load ipi (\d+) rounds .* in (\d+) us")
+PERF = re.compile(r"^guest: perf pipe (\d+) rounds, .* in ([0-9.]+) s$")
 # Each ends when the next is announced, and the last is the end.
 PHASES = ["boot", "up", "load"]
 
@@ -33,18 +34,20 @@ def told(lines, pattern):
 
 
 def of_turn(lines):
-    """The figures of a turn: (metric, unit, value)."""
+    """The figures of a turn: (metric, unit, parameters, value)."""
     phases = hypercalls.read(lines)
     if [name for name, _, _ in phases] != PHASES:
         raise BenchError("a guest went through the phases "
                          f"{[name for name, _, _ in phases]}")
     boot, up, load = phases
     rounds, us = map(int, told(lines, IPI))
-    yield "guest_boot", "s", boot[1]
-    yield "guest_fio", "1/s", float(told(lines, FIO)[0])
-    yield "guest_ipi", "1/s", rounds / us * 1e6
-    yield "exits_user_boot", "exits", exits(up)
-    yield "exits_user_load", "exits/s", \
+    pipes, seconds = map(float, told(lines, PERF))
+    yield "guest_boot", "s", "", boot[1]
+    yield "guest_fio", "1/s", "", float(told(lines, FIO)[0])
+    yield "guest_ipi", "1/s", "", rounds / us * 1e6
+    yield "guest_ipi", "1/s", "program=perf-bench-sched-pipe", pipes / seconds
+    yield "exits_user_boot", "exits", "", exits(up)
+    yield "exits_user_load", "exits/s", "", \
         (exits(load) - exits(up)) / (load[1] - up[1])
 
 
