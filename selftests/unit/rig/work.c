@@ -40,7 +40,7 @@ bool unit_work_queue(int nr, unsigned long ms, bool move)
 	struct work *w = &works[nr];
 	bool queued;
 
-	if (unit_mutants.work_lost)
+	if (__atomic_load_n(&unit_mutants.work_lost, __ATOMIC_RELAXED))
 		return true;
 	pthread_mutex_lock(&lock);
 	queued = w->due;

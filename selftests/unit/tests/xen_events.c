@@ -156,7 +156,7 @@ TEST(xen_latch_unmapped, "xen: events: a page that was unmapped is brought back 
 TEST(xen_latch_self, "xen: events: what a vCPU sends has arrived when it goes on")
 {
 	/* Nobody else does anything. */
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(2, true);
 	unit_running_vcpu = kvm_get_vcpu(w.kvm, 0);
 	run_vcpu(0);
@@ -168,13 +168,13 @@ TEST(xen_latch_self, "xen: events: what a vCPU sends has arrived when it goes on
 	EXPECT(delivered((void *)9ul));
 	EXPECT(guest_told(1, 9));
 	unit_running_vcpu = NULL;
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
 TEST(xen_latch_self_again, "xen: events: what a vCPU sends has arrived, though it was sent before and is kept")
 {
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(2, true);
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
 	EXPECT_EQ(send(1, 9), 1);
@@ -186,7 +186,7 @@ TEST(xen_latch_self_again, "xen: events: what a vCPU sends has arrived, though i
 	run_vcpu(0);
 	EXPECT(delivered((void *)9ul));
 	unit_running_vcpu = NULL;
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -243,7 +243,7 @@ TEST(xen_flush_reset, "xen: events: a reset forgets what is being delivered, too
 	struct xen_events *ev;
 
 	/* Nobody delivers but we. */
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(1, true);
 	ev = xen_events(w.kvm);
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
@@ -267,7 +267,7 @@ TEST(xen_flush_reset, "xen: events: a reset forgets what is being delivered, too
 	vcpu_info_set(kvm_get_vcpu(w.kvm, 0), true);
 	run_vcpu(0);
 	EXPECT(!guest_told(0, 100));
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -325,7 +325,7 @@ TEST(xen_flush_during_reset, "xen: events: a reset forgets what is taken from th
 {
 	struct unit_thread *reader, *reset, *flush;
 
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	memset(&during, 0, sizeof(during));
 	xen_begin(1, true);
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
@@ -353,7 +353,7 @@ TEST(xen_flush_during_reset, "xen: events: a reset forgets what is taken from th
 	EXPECT_EQ(send(0, 10), 1);
 	run_vcpu(0);
 	EXPECT(delivered((void *)10ul));
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -413,7 +413,7 @@ static void close_what_is_delivered(bool and_sends)
 	struct xen_events *ev;
 
 	close_sends = and_sends;
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(2, true);
 	ev = xen_events(w.kvm);
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
@@ -428,7 +428,7 @@ static void close_what_is_delivered(bool and_sends)
 	EXPECT_EQ(delivered((void *)9ul), and_sends);
 	EXPECT_EQ(guest_told(1, 9), and_sends);
 	EXPECT(!READ_ONCE(ev->latched[0]) && !READ_ONCE(ev->latched[1]));
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -516,7 +516,7 @@ TEST(xen_parked_stopped, "xen: events: parked for a vCPU that is with the VMM, t
 	struct kvm_vcpu *vcpu;
 
 	for (int by_worker = 0; by_worker < 2; by_worker++) {
-		unit_mutants.work_lost = !by_worker;
+		unit_work_lose(!by_worker);
 		xen_begin(1, true);
 		vcpu = kvm_get_vcpu(w.kvm, 0);
 		xen_vcpu(vcpu)->upcall_vector = 0x31;
@@ -568,7 +568,7 @@ TEST(xen_tellers, "race: xen: events: who finds nothing parked finds the guest t
 	struct unit_thread *t;
 	uint64_t begin;
 
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(1, true);
 	vcpu = kvm_get_vcpu(w.kvm, 0);
 	vcpu->wants_to_run = false;
@@ -595,7 +595,7 @@ TEST(xen_tellers, "race: xen: events: who finds nothing parked finds the guest t
 	stop_all();
 	unit_thread_join(t);
 	EXPECT(parked > 100);
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -754,14 +754,14 @@ TEST(xen_has_interrupt, "xen: upcall: the flag as a level; without the page, per
 	current->asleep = false;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	/* A page that cannot be had must not keep a vCPU awake, until the worker looks. */
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	unit_slot_mark_invalid(w.kvm, 0);
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	current->asleep = true;
 	EXPECT_EQ(kvm_xen_has_interrupt(vcpu), 0);
 	current->asleep = false;
 	unit_slot_set(w.kvm, 0, SLOT_GFN, SLOT_PAGES, SLOT_HVA, 0);
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
@@ -783,7 +783,7 @@ TEST(xen_told_run, "xen: upcall: what a vCPU was told ends with KVM_RUN, though 
 
 PLANTED(m_work, "rig: work that nobody does; what is latched stays", "expected: unit_wait_until(delivered")
 {
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	xen_begin(1, true);
 	unit_mm_zap(w.mm, SHINFO_HVA, SHINFO_HVA + PAGE_SIZE);
 	EXPECT_EQ(send(0, 9), 1);

@@ -314,7 +314,7 @@ TEST(fifo_flush_closed, "xen: fifo: so is what is being delivered of it")
 	struct kvm_vcpu *vcpu;
 	int idx;
 
-	unit_mutants.work_lost = true;
+	unit_work_lose(true);
 	begin(1);
 	vcpu = kvm_get_vcpu(w.kvm, 0);
 	unit_mn_start(w.mm, hva, hva + PAGE_SIZE, true);
@@ -329,7 +329,7 @@ TEST(fifo_flush_closed, "xen: fifo: so is what is being delivered of it")
 	EXPECT_EQ(next(0), 1101);
 	EXPECT_EQ(next(0), 0);
 	EXPECT_EQ(guest_word_bits(1100), 0);
-	unit_mutants.work_lost = false;
+	unit_work_lose(false);
 	xen_end();
 }
 
