@@ -147,6 +147,20 @@ void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
 			run_on(i, fn, arg);
 }
 
+static bool always(int cpu, void *arg)
+{
+	return true;
+}
+
+void unit_call_cpu(int cpu, void (*fn)(void *arg), void *arg, bool wait,
+		   const char *where)
+{
+	unsigned long mask[UNIT_MAX_TASKS / 64] = {};
+
+	mask[cpu / 64] = 1ul << cpu % 64;
+	unit_call_cpus(mask, always, fn, arg, wait, where);
+}
+
 /* As the kernel's clock, the TSC and no call. */
 static unsigned long ticks_per_us;
 

@@ -59,6 +59,9 @@ bool kvm_make_all_cpus_request(struct kvm *kvm, unsigned int req)
 	return true;
 }
 
+/* Nobody has a dirty ring. */
+void kvm_make_request(int req, struct kvm_vcpu *vcpu) {}
+
 void kvm_flush_remote_tlbs(struct kvm *kvm)
 {
 	cores_interrupt_all();

@@ -28,6 +28,9 @@ extern __thread unsigned long unit_ops[UNIT_OPS];
 extern unsigned int unit_jitter_n;
 void unit_jitter_step(void);
 
+/* Where the scheduler may come in: rig/lock.c. */
+void unit_sched_point(void);
+
 /* A step that is not counted. */
 static inline void unit_jitter(void)
 {

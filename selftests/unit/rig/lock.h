@@ -60,7 +60,6 @@ extern void (*unit_irq_handler)(void);
  * that are ordered, and where it looks at a clock.
  */
 extern void (*unit_sched_handler)(void);
-void unit_sched_point(void);
 
 /* Times a lock of the classes with this name was taken. */
 unsigned long unit_class_count(const char *name);

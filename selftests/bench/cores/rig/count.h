@@ -22,6 +22,10 @@ static inline void unit_tick(enum unit_op op)
 #endif
 }
 
+/* Nothing comes between two steps here but what comes by itself. */
+static inline void unit_jitter(void) {}
+static inline void unit_sched_point(void) {}
+
 static inline void unit_data_race_begin(void) {}
 static inline void unit_data_race_end(void) {}
 

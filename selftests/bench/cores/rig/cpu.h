@@ -13,6 +13,9 @@ static inline int unit_cpu_id(const char *where)
 void cores_interrupt_all(void);
 void unit_call_cpus(const unsigned long *mask, bool (*cond)(int cpu, void *arg),
 		    void (*fn)(void *arg), void *arg, bool wait, const char *where);
+void unit_call_cpu(int cpu, void (*fn)(void *arg), void *arg, bool wait,
+		   const char *where);
+
 /* As the kernel's, a number in memory, which nobody writes but cores_tick(). */
 extern unsigned long cores_jiffies;
 void cores_tick(void);

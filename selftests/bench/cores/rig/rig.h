@@ -61,7 +61,6 @@ static inline unsigned int unit_warnings_seen(void)
 }
 
 #define unit_might_sleep(where)		((void)0)
-#define unit_sched_point()		((void)0)
 #define unit_fatal_signal_pending(t)	false
 #define unit_now_and_then(n)		((void)(n), false)
 

@@ -5,7 +5,6 @@
 
 #include <linux/compiler.h>
 
-void unit_sched_point(void);
 void unit_fence(void);
 void unit_fence_release(void);
 void unit_fence_acquire(void);
