@@ -239,7 +239,8 @@ TEST_F_TIMEOUT(ring, is_right_again_after_its_flags_were_scribbled_on, SECONDS)
 	int i, r, nr = 0;
 
 	ASSERT_EQ(0, pthread_create(&scribbler, NULL, scribble, self));
-	for (i = 0; i < 200; i++) {
+	/* Until it has met some that were given back. */
+	for (i = 0; i < 200 || (!nr && i < 20000); i++) {
 		r = write_all(self);
 		/* Full is what the VMM has not given back in their order. */
 		if (r && r != KVM_EXIT_DIRTY_RING_FULL)
@@ -248,7 +249,7 @@ TEST_F_TIMEOUT(ring, is_right_again_after_its_flags_were_scribbled_on, SECONDS)
 	}
 	__atomic_store_n(&self->go, 1, __ATOMIC_RELEASE);
 	pthread_join(scribbler, NULL);
-	EXPECT_EQ(200, i);
+	EXPECT_LE(200, i);
 	EXPECT_LT(0, nr);
 	/* All is given back, so all is watched. */
 	give_back(self);

@@ -14,6 +14,7 @@
 void kvm_zap_gfn_range(struct kvm *kvm, gfn_t start, gfn_t end);
 bool kvm_tdp_mmu_retry_gfn(struct kvm *kvm, unsigned long seq, gfn_t gfn);
 int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring);
+void kvm_tdp_mmu_ring_push(struct kvm_vcpu *vcpu, u32 slot, u64 offset);
 
 #define GFN	(HOST_GFN + HOST_REGION)
 
@@ -965,6 +966,36 @@ TEST(mmu_step_ring_early, "mmu: what is given back of a ring before it is counte
 	unit_thread_join(t);
 	EXPECT_EQ(ring_was_reset, 1);
 	EXPECT_EQ(ring->reset_index, 1);
+	end();
+}
+
+static void resetter(void *unused)
+{
+	ring_was_reset = ring_reset(NULL);
+}
+
+TEST(mmu_step_ring_stale, "mmu: what is put in while a reset looks at flags scribbled before is not given back")
+{
+	struct kvm_dirty_ring *ring;
+	struct unit_thread *t;
+	unsigned long flags;
+
+	with_rings = true;
+	begin(UNIT_NPT, HOST_NEVER);
+	unit_mmu_log_writes(kvm, true, false);
+	unit_running_vcpu = &g->vcpu;
+	ring = &g->vcpu.dirty_ring;
+	ring->dirty_gfns[0].flags = KVM_DIRTY_GFN_F_RESET;
+	g->vcpu.cpu = current->slot;
+	local_irq_save(flags);
+	t = unit_thread_start("resetter", mm, resetter, NULL);
+	while (!unit_cpu_waiting())
+		sched_yield();
+	kvm_tdp_mmu_ring_push(&g->vcpu, 0, 5);
+	local_irq_restore(flags);
+	unit_thread_join(t);
+	EXPECT_EQ(ring_was_reset, 0);
+	EXPECT_EQ(ring->dirty_gfns[0].flags, KVM_DIRTY_GFN_F_DIRTY);
 	end();
 }
 

@@ -567,3 +567,52 @@ TEST(fifo_aims, "xen: fifo: for whom a port's last event was is read, and set ag
 	EXPECT_EQ(next(1), 106);
 	xen_end();
 }
+
+/* The port is closed, bound anew to another vCPU, and sent, while the page is away. */
+static void close_and_send(struct mm_struct *mm, unsigned long uhva)
+{
+	w.mm->after_gup = NULL;
+	xen_event_forget(w.kvm, 1100);
+	EXPECT_EQ(send(1, 1100, 2), 1);
+}
+
+static void look(int i)
+{
+	int idx = srcu_read_lock(&w.kvm->srcu);
+
+	kvm_xen_inject_pending_events(kvm_get_vcpu(w.kvm, i));
+	srcu_read_unlock(&w.kvm->srcu, idx);
+}
+
+TEST(fifo_flush_rebound, "xen: fifo: what is being delivered of a closed port is not its next owner's")
+{
+	unsigned long hva = SLOT_HVA + ARRAY_PAGE(1);
+
+	unit_work_lose(true);
+	begin(2);
+	unit_mn_start(w.mm, hva, hva + PAGE_SIZE, true);
+	unit_mn_end(w.mm, hva, hva + PAGE_SIZE, true);
+	EXPECT_EQ(send(0, 1100, 1), 1);
+	w.mm->after_gup = close_and_send;
+	look(0);
+	look(1);
+	EXPECT(!w.mm->after_gup);
+	EXPECT_EQ(next(0), 0);
+	EXPECT_EQ(next(1), 1100);
+	EXPECT_EQ(next(1), 0);
+	unit_work_lose(false);
+	xen_end();
+}
+
+TEST(fifo_rerouted, "xen: fifo: kept for a vCPU without a control block, sent to one that has one")
+{
+	begin(2);
+	EXPECT_EQ(fifo_control(0, INVALID_GPA), 0);
+	EXPECT_EQ(fifo_page(1, false), 0);
+	EXPECT_EQ(send(0, 1100, 1), 1);
+	expect_worker_idle();
+	EXPECT_EQ(send(1, 1100, 1), 1);
+	EXPECT_EQ(fifo_page(1, true), 0);
+	EXPECT(unit_wait_until(comes_to, (void *)1ul, 5000));
+	xen_end();
+}

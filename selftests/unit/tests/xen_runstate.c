@@ -352,3 +352,30 @@ TEST(xen_rs_set, "xen: runstate: times that do not add up, or end in the future,
 	EXPECT_EQ(xen_runstate_adjust(vcpu, 7, 0, none), -EINVAL);
 	xen_end();
 }
+
+TEST(xen_rs_preempted_twice, "xen: runstate: preempted twice on its way to sleep")
+{
+	u64 *t, before[4];
+
+	runstate_begin(true);
+	t = xen_vcpu(vcpu)->runstate_times;
+	enter(RUNSTATE_running);
+	memcpy(before, t, sizeof(before));
+	/* It waits 50 for a CPU, runs for 1, and waits 40. */
+	kvm_xen_vcpu_blocking(vcpu);
+	vcpu->preempted = true;
+	kvm_xen_runstate_set_preempted(vcpu);
+	unit_clock_ns += 51;
+	current->sched_info.run_delay += 50;
+	kvm_xen_runstate_set_preempted(vcpu);
+	unit_clock_ns += 40;
+	current->sched_info.run_delay += 40;
+	/* It sleeps for 100, is woken, and runs at once. */
+	unit_clock_ns += 100;
+	kvm_xen_vcpu_unblocking(vcpu);
+	vcpu->stat.generic.halt_wait_ns += 191;
+	enter(RUNSTATE_running);
+	EXPECT_EQ(t[RUNSTATE_runnable] - before[RUNSTATE_runnable], 90);
+	EXPECT_EQ(t[RUNSTATE_blocked] - before[RUNSTATE_blocked], 100);
+	xen_end();
+}

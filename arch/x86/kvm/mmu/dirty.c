@@ -405,6 +405,10 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
 		if (!tdp_ring_has_next(ring))
 			break;
 
+		/* Again: a RESET that was there before it was put in gives nothing back. */
+		if (!(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
+			break;
+
 		/* Once each, for the VMM may write to them. */
 		slot = READ_ONCE(entry->slot);
 		offset = READ_ONCE(entry->offset);
@@ -447,8 +451,9 @@ int kvm_tdp_mmu_ring_reset(struct kvm *kvm, struct kvm_dirty_ring *ring)
  * when it can be seen, and a reset waits for a moment for what can be seen and is not
  * counted: whatever the flags were before, what is counted has been DIRTY.
  *
- * A vCPU does not enter the guest with a ring so full that its next exit could fill it. A
- * VMM that fills it by ioctls that write guest memory is not told of what finds no place.
+ * A vCPU does not enter the guest with a ring that is nearly full. What finds no place all
+ * the same, of one instruction that KVM emulates in a thousand steps or of a VMM's ioctls
+ * that write guest memory, is not told; what is in the ring stays.
  *
  * Context: any in which the vCPU is loaded.
  */

@@ -11,6 +11,17 @@
 #include "fifo.h"
 #include "fifo_state.h"
 
+/*
+ * Without a control block it has no queues. The block's coming is announced, so an
+ * event for it waits in the latch and is not looked at.
+ */
+static bool xen_fifo_has_queues(struct xen_fifo *f, struct kvm_vcpu *vcpu)
+{
+	struct xen_fifo_vcpu *fv = vcpu ? xen_fifo_vcpu(f, vcpu->vcpu_idx) : NULL;
+
+	return fv && READ_ONCE(fv->control.active);
+}
+
 /**
  * xen_fifo_latch - keep an event until it can be put into its queue
  * @kvm: the VM
@@ -19,20 +30,23 @@
  * @priority: as for xen_fifo_raise()
  *
  * Context: any.
- * Return: whether it was not kept already.
+ * Return: whether somebody is to look for it.
  */
 bool xen_fifo_latch(struct kvm *kvm, u32 vcpu_id, u32 port, u32 priority)
 {
 	struct xen_fifo *f = xen_fifo(kvm);
+	bool kept;
 
 	port = array_index_nospec(port, f->nr_ports);
 	xen_fifo_aim(f, port, vcpu_id, xen_fifo_priority(priority));
 	/* Full barriers: aim, port, page. Pairs with xen_fifo_flush(). */
-	if (test_and_set_bit(port, f->latched))
+	kept = test_and_set_bit(port, f->latched);
+	/* One that waits for a vCPU without queues is news to another. */
+	if (kept && !xen_fifo_has_queues(f, kvm_get_vcpu_by_id(kvm, vcpu_id)))
 		return false;
-	set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
 
-	return true;
+	return !test_and_set_bit(port / XEN_FIFO_WORDS, f->latched_pages) ||
+	       !kept;
 }
 
 /**
@@ -49,17 +63,6 @@ void xen_fifo_relatch(struct kvm *kvm, u32 port)
 	set_bit(port, f->latched);
 	/* Full barriers, as in xen_fifo_latch(). */
 	set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
-}
-
-/*
- * Without a control block it has no queues. The block's coming is announced, so an
- * event for it waits in the latch and is not looked at.
- */
-static bool xen_fifo_has_queues(struct xen_fifo *f, struct kvm_vcpu *vcpu)
-{
-	struct xen_fifo_vcpu *fv = vcpu ? xen_fifo_vcpu(f, vcpu->vcpu_idx) : NULL;
-
-	return fv && READ_ONCE(fv->control.active);
 }
 
 /**
@@ -99,10 +102,15 @@ static void xen_fifo_keep(struct kvm *kvm, struct xen_fifo *f,
 		set_bit(port / XEN_FIFO_WORDS, f->latched_pages);
 }
 
-/* Has a port been closed since its event was kept? */
+/*
+ * Has a port been closed since its event was kept for a vCPU, or sent to another? Of the
+ * latter there is another event, in the latch or in its queue.
+ */
 static bool xen_fifo_stale(struct kvm_vcpu *vcpu, u32 port)
 {
-	return !READ_ONCE(xen_fifo(vcpu->kvm)->ports[port].aim);
+	u32 aim = READ_ONCE(xen_fifo(vcpu->kvm)->ports[port].aim);
+
+	return xen_fifo_aimed_vcpu(vcpu->kvm, aim) != vcpu;
 }
 
 /**

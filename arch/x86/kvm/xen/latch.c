@@ -219,7 +219,8 @@ void xen_event_forget(struct kvm *kvm, u32 port)
 	struct xen_events *ev = xen_events(kvm);
 
 	if (port < XEN_PORTS) {
-		WRITE_ONCE(ev->latched_for[port], XEN_LATCH_CLOSED);
+		WRITE_ONCE(ev->latched_for[array_index_nospec(port, XEN_PORTS)],
+			   XEN_LATCH_CLOSED);
 		clear_bit(port, ev->latched);
 	}
 	xen_fifo_forget(kvm, port);

@@ -204,6 +204,8 @@ static void xen_account(struct kvm_vcpu *vcpu, u64 now)
 	halted -= min(halted, x->block_delay);
 	halted = min(halted, delta - steal);
 	x->block_delay = 0;
+	/* What it has waited for a CPU till now, blocking or not, is told. */
+	x->block_from = current->sched_info.run_delay;
 
 	if (x->runstate != RUNSTATE_running && !x->preempted) {
 		x->runstate_times[x->runstate] += delta;
