@@ -18,6 +18,8 @@
 
 #define KVM_DEBUGFS	"/sys/kernel/debug/kvm"
 #define PORT		5
+#define STORM		2000
+#define MS		1000000ULL
 
 FIXTURE(stats) {
 	struct xvm vm;
@@ -99,6 +101,29 @@ TEST_F(stats, count_lookups)
 	/* What is cached is not looked up. */
 	ASSERT_EQ(0, xvm_send(&self->vm, PORT + 1, 0));
 	EXPECT_EQ(lookups + 1, stats_value(self->path, "page_resolutions"));
+}
+
+/*
+ * shared_info goes as often as it is used, and CPUs are called for it every ten
+ * milliseconds at most, by a clock whose tick is four.
+ */
+TEST_F(stats, storm_of_its_page_calls_cpus_seldom)
+{
+	long quiesces = stats_value(self->path, "quiesces");
+	long calls = stats_value(self->path, "calls");
+	uint64_t begin = xvm_now_ns();
+	int i;
+
+	for (i = 0; i < STORM; i++) {
+		ASSERT_EQ(0, xvm_send(&self->vm, PORT + i % 32, 0));
+		ASSERT_EQ(0, madvise(self->page, XVM_PAGE, MADV_DONTNEED));
+	}
+	calls = stats_value(self->path, "calls") - calls;
+	fprintf(stderr, "# calls %ld, of %d unmaps\n", calls, STORM);
+	EXPECT_LE(quiesces + STORM, stats_value(self->path, "quiesces"));
+	EXPECT_LE(1, calls);
+	EXPECT_GE(2 + (xvm_now_ns() - begin) / (8 * MS), calls);
+	EXPECT_GT(STORM / 10, calls);
 }
 
 /* Reading while the VM goes away: the file goes with it, nothing else does. */

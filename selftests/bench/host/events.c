@@ -16,7 +16,6 @@
 
 #define GSI		3
 #define ROUNDS		64
-#define SETTLE_MS	50
 #define TIMER_PORT	70
 #define TIMER_NS	50000
 #define UNIT		"instructions"
@@ -162,8 +161,6 @@ int main(void)
 {
 	bench_begin();
 	cost_create(&c);
-	/* What is paid for a while because the VM was being made is over. */
-	xvm_sleep_ms(SETTLE_MS);
 	sent();
 	irqfd();
 	hypercalls();
