@@ -15,6 +15,7 @@
 struct static_key_false_deferred kvm_xen_enabled = { .key = { .on = true } };
 struct kvm *unit_xen_kvm;
 u64 unit_clock_ns;
+void (*unit_epoch_read)(void);
 u64 unit_epoch_ns;
 u64 unit_tsc;
 struct eventfd_ctx unit_eventfds[UNIT_EVENTFDS];
@@ -147,7 +148,11 @@ u64 get_kvmclock_ns(struct kvm *kvm)
 
 u64 kvm_get_wall_clock_epoch(struct kvm *kvm)
 {
-	return READ_ONCE(unit_epoch_ns);
+	u64 ns = READ_ONCE(unit_epoch_ns);
+
+	if (unit_epoch_read)
+		unit_epoch_read();
+	return ns;
 }
 
 /* CLOCK_MONOTONIC and the TSC, at one instant as far as a test sees to it. */

@@ -24,6 +24,8 @@ extern struct kvm *unit_xen_kvm;
 extern u64 unit_clock_ns;
 /* What time it was when that was zero. Atomic. */
 extern u64 unit_epoch_ns;
+/* Called between the look at that and its use. */
+extern void (*unit_epoch_read)(void);
 /* The CPUs' counter, and the guest's. */
 extern u64 unit_tsc;
 

@@ -74,6 +74,33 @@ TEST(xen_wall_clock_layout, "xen: wall clock: where each layout has it")
 	}
 }
 
+/* The clock is set, and that is announced, while somebody writes what it was. */
+static void epoch_changes(void)
+{
+	unit_epoch_read = NULL;
+	WRITE_ONCE(unit_epoch_ns, MOMENT(8));
+	WRITE_ONCE(xen_events(w.kvm)->wall_clock.due, true);
+}
+
+TEST(xen_wall_clock_set_again, "xen: wall clock: what it was set to last is written, whoever is at it")
+{
+	int idx;
+
+	xen_begin(1, true);
+	expect_worker_idle();
+	unit_work_lose(true);
+	WRITE_ONCE(unit_epoch_ns, MOMENT(7));
+	unit_epoch_read = epoch_changes;
+	set();
+	/* Whoever comes next, if it is still due. */
+	idx = srcu_read_lock(&w.kvm->srcu);
+	xen_events_flush(w.kvm);
+	srcu_read_unlock(&w.kvm->srcu, idx);
+	EXPECT(wide_says((void *)8));
+	unit_work_lose(false);
+	xen_end();
+}
+
 TEST(xen_wall_clock_unmapped, "xen: wall clock: a page that was unmapped is brought back for it")
 {
 	xen_begin(1, true);

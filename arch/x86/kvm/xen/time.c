@@ -287,7 +287,6 @@ static void xen_wall_clock_store(struct kvm *kvm, void *shinfo, u64 ns)
 static bool xen_wall_clock_write(struct kvm *kvm)
 {
 	struct xen_wall_clock *clock = &xen_events(kvm)->wall_clock;
-	u64 ns = kvm_get_wall_clock_epoch(kvm);
 	struct gpc_read read;
 	void *shinfo;
 
@@ -297,10 +296,11 @@ static bool xen_wall_clock_write(struct kvm *kvm)
 		raw_spin_lock(&clock->lock);
 		/*
 		 * Pairs with smp_store_release() in xen_wall_clock_set(): due, then the new
-		 * layout is seen.
+		 * layout is seen, and the time is read that it is due for.
 		 */
 		if (xchg(&clock->due, false))
-			xen_wall_clock_store(kvm, shinfo, ns);
+			xen_wall_clock_store(kvm, shinfo,
+					     kvm_get_wall_clock_epoch(kvm));
 		raw_spin_unlock(&clock->lock);
 	}
 	kvm_gpc_read_end(read);
