@@ -109,9 +109,15 @@ static void leave(struct guest *g)
 	__atomic_store_n(&g->mode, g->mode + 1, __ATOMIC_RELEASE);
 }
 
+/* The word in one piece, which a task that has the lock may be changing. */
 static void free_obsolete(struct kvm_vcpu *vcpu, hpa_t *root)
 {
-	if (VALID_PAGE(*root) && root_to_sp(*root)->role.invalid)
+	union kvm_mmu_page_role role;
+
+	if (!VALID_PAGE(*root))
+		return;
+	role.word = READ_ONCE(root_to_sp(*root)->role.word);
+	if (role.invalid)
 		unit_mmu_put_root(vcpu, root);
 }
 
