@@ -941,19 +941,25 @@ static void ring_resetter(void *arg)
 	ring_was_reset = ring_reset(NULL);
 }
 
-TEST(mmu_step_ring_early, "mmu: what is given back of a ring before it is counted is taken out")
+/* The ring of a vCPU that is loaded here. */
+static struct kvm_dirty_ring *begin_ring(void)
 {
-	struct kvm_dirty_ring *ring;
-	struct unit_thread *t;
-	unsigned long flags;
-
 	with_rings = true;
 	begin(UNIT_NPT, HOST_NEVER);
 	unit_mmu_log_writes(kvm, true, false);
 	unit_running_vcpu = &g->vcpu;
-	ring = &g->vcpu.dirty_ring;
-	/* A push, as it is between its last two stores. */
 	g->vcpu.cpu = current->slot;
+
+	return &g->vcpu.dirty_ring;
+}
+
+TEST(mmu_step_ring_early, "mmu: what is given back of a ring before it is counted is taken out")
+{
+	struct kvm_dirty_ring *ring = begin_ring();
+	struct unit_thread *t;
+	unsigned long flags;
+
+	/* A push, as it is between its last two stores. */
 	local_irq_save(flags);
 	ring->dirty_gfns[0].flags = KVM_DIRTY_GFN_F_DIRTY;
 	t = unit_thread_start("resetter", mm, ring_resetter, NULL);
@@ -976,17 +982,11 @@ static void resetter(void *unused)
 
 TEST(mmu_step_ring_stale, "mmu: what is put in while a reset looks at flags scribbled before is not given back")
 {
-	struct kvm_dirty_ring *ring;
+	struct kvm_dirty_ring *ring = begin_ring();
 	struct unit_thread *t;
 	unsigned long flags;
 
-	with_rings = true;
-	begin(UNIT_NPT, HOST_NEVER);
-	unit_mmu_log_writes(kvm, true, false);
-	unit_running_vcpu = &g->vcpu;
-	ring = &g->vcpu.dirty_ring;
 	ring->dirty_gfns[0].flags = KVM_DIRTY_GFN_F_RESET;
-	g->vcpu.cpu = current->slot;
 	local_irq_save(flags);
 	t = unit_thread_start("resetter", mm, resetter, NULL);
 	while (!unit_cpu_waiting())
